@@ -1,0 +1,37 @@
+/* The result table ⇄ HDF5, and what is made of stored runs: tidy exports and merges.
+ *
+ * RUN.h5 (docs/results-format.md): dimension scales attached, creation order tracked, object times off, file types
+ * explicit little-endian, strings variable-length UTF-8: the same table gives the same bytes. The only layer that
+ * includes <hdf5.h>. HDF5 is called from one thread; its error stack is silenced and turned into qk_err. */
+#ifndef QK_STORE_STORE_H
+#define QK_STORE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "analyses/table.h"
+#include "base/err.h"
+#include "base/str.h"
+
+/* Writes the whole table to target atomically. */
+enum qk_code qk_store_write(const struct qk_table *table, const char *target, bool force, struct qk_err *err) QK_CHECKED;
+/* Reads a run file: checks format and version first, bounds sizes before allocating. *ret owned by the caller. */
+enum qk_code qk_store_read(const char *path, struct qk_table **ret, struct qk_err *err) QK_CHECKED;
+
+/* Tidy long form: one line per value: dataset, one column per axis coordinate, value, state. path NULL = all arrays
+ * that are no scales; glob allowed. missing: include NaN cells. TSV with a header line per dataset shape group, see
+ * docs/results-format.md; JSON an array of objects. */
+enum qk_code qk_export_tsv(const struct qk_table *table, const char *glob, bool missing, struct qk_str *out,
+                           struct qk_err *err) QK_CHECKED;
+enum qk_code qk_export_json(const struct qk_table *table, const char *glob, bool missing, struct qk_str *out,
+                            struct qk_err *err) QK_CHECKED;
+
+/* Joins parts of one configuration. Refuses gaps, overlaps, differing inputs or options (QK_EMISMATCH naming both
+ * files and the field). The result equals a single run bit for bit. names are used in errors. */
+enum qk_code qk_merge(const struct qk_table *const *parts, const char *const *names, size_t n, struct qk_table **ret,
+                      struct qk_err *err) QK_CHECKED;
+
+/* Library version text, "1.10.8". */
+const char *qk_store_hdf5_version(void);
+
+#endif
