@@ -15,7 +15,7 @@
 struct qk_atomic_file {
     char *target, *temporary, *dir;
     int fd;
-    int guard;  /* slot of qk_interrupt_guard_path, −1 = none */
+    int guard; /* slot of qk_interrupt_guard_path, −1 = none */
     bool force;
 };
 

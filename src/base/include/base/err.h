@@ -28,16 +28,16 @@ struct qk_err {
     char hint[512];  /* empty, or one line that helps */
 };
 
-#define QK_CHECKED __attribute__((warn_unused_result))
+#define QK_CHECKED      __attribute__((warn_unused_result))
 #define QK_PRINTF(f, a) __attribute__((format(printf, f, a)))
 
 /* Returns from the enclosing function when the call failed. */
-#define QK_TRY(call)                            \
-    do {                                        \
-        enum qk_code qk_try_code_ = (call);     \
-        if (qk_try_code_ != QK_OK) {            \
-            return qk_try_code_;                \
-        }                                       \
+#define QK_TRY(call)                                                                                                   \
+    do {                                                                                                               \
+        enum qk_code qk_try_code_ = (call);                                                                            \
+        if (qk_try_code_ != QK_OK) {                                                                                   \
+            return qk_try_code_;                                                                                       \
+        }                                                                                                              \
     } while (0)
 
 /* Sets code and text (any former content is replaced, the hint cleared) and returns code. Control characters in the

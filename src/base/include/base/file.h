@@ -15,8 +15,8 @@
 enum qk_code qk_file_open(const char *path, int *ret_fd, uint64_t *ret_size, struct qk_err *err) QK_CHECKED;
 void qk_file_close(int fd);
 /* Exactly n bytes at offset into buf; a short file is QK_EFORMAT "truncated"; EINTR is retried. Thread-safe. */
-enum qk_code qk_file_read_at(int fd, const char *path, uint64_t offset, size_t n, void *buf, struct qk_err *err)
-    QK_CHECKED;
+enum qk_code qk_file_read_at(int fd, const char *path, uint64_t offset, size_t n, void *buf,
+                             struct qk_err *err) QK_CHECKED;
 /* A whole file of at most max bytes as NUL-terminated memory (*ret_len excludes the NUL). *ret from qk_calloc. */
 enum qk_code qk_file_slurp(const char *path, size_t max, char **ret, size_t *ret_len, struct qk_err *err) QK_CHECKED;
 
@@ -34,8 +34,7 @@ enum qk_code qk_mkdirs(const char *path, struct qk_err *err) QK_CHECKED;
  * (qk_interrupt_install). */
 struct qk_atomic_file;
 /* force = false refuses an existing target (QK_EUSAGE, hint --force). Missing parent directories are made. */
-enum qk_code qk_atomic_open(const char *target, bool force, struct qk_atomic_file **ret, struct qk_err *err)
-    QK_CHECKED;
+enum qk_code qk_atomic_open(const char *target, bool force, struct qk_atomic_file **ret, struct qk_err *err) QK_CHECKED;
 /* The temporary's path, for libraries that open by name (HDF5). The file exists and is empty. */
 const char *qk_atomic_path(const struct qk_atomic_file *file);
 enum qk_code qk_atomic_write(struct qk_atomic_file *file, const void *data, size_t n, struct qk_err *err) QK_CHECKED;

@@ -14,8 +14,7 @@ struct qk_progress {
 
 /* Both take a NULL progress. */
 void qk_progress_update(const struct qk_progress *progress, uint64_t done, uint64_t total, const char *label);
-void qk_progress_notice(const struct qk_progress *progress, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
+void qk_progress_notice(const struct qk_progress *progress, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Monotonic seconds. */
 double qk_seconds(void);
 
