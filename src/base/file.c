@@ -123,7 +123,7 @@ char *qk_path_basename(const char *path)
         end--;
     }
     size_t start = end;
-    while (end > 1 && start > 0 && path[start - 1] != '/') {
+    while (start > 0 && (path[start - 1] != '/' || end == 1)) {
         start--;
     }
     char *name = qk_calloc(end - start + 1, 1);
