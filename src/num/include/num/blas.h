@@ -49,7 +49,7 @@ bool qk_cholesky(size_t n, double *a, size_t lda);
 void qk_trsm_upper(bool trans, size_t n, size_t m, const double *u, size_t ldu, double *b, size_t ldb);
 /* B := B U⁻¹, B (m, n). */
 void qk_trsm_upper_right(size_t m, size_t n, const double *u, size_t ldu, double *b, size_t ldb);
-/* Reciprocal condition number (1-norm estimate) of U upper triangular, work 3n doubles. */
+/* Reciprocal condition number (1-norm estimate) of U upper triangular, work 4n doubles. */
 double qk_rcond_upper(size_t n, const double *u, size_t ldu, double *work);
 /* Thin QR with column pivoting: A (m, n), m ≥ n; A := Q (m, n), r (n, n) upper, jpvt 0-based. work: qk_qr_work(m, n). */
 size_t qk_qr_work(size_t m, size_t n);

@@ -1,0 +1,184 @@
+/* Eigenvalues, singular values and pivoted QR: LAPACK drivers with the caller's workspace.
+ *
+ * A workspace is one array of doubles; the integer workspace of a driver lies behind its real one. Inputs are tested
+ * for NaN and Inf here, since LAPACKE's own test is off and some drivers never return on a NaN. */
+#include <assert.h>
+#include <lapacke.h>
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "lapack_size.h"
+#include "num/blas.h"
+
+enum { QR_BLOCK = 64 };
+
+static size_t max_size(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static size_t min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Doubles that hold n lapack_ints. */
+static size_t int_doubles(size_t n)
+{
+    return (n * sizeof(lapack_int) + sizeof(double) - 1) / sizeof(double);
+}
+
+static bool all_finite(size_t m, size_t n, const double *a, size_t lda)
+{
+    for (size_t j = 0; j < n; j++) {
+        for (size_t i = 0; i < m; i++) {
+            if (!isfinite(a[i + j * lda])) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static enum qk_code fail_not_finite(struct qk_err *err, const char *what)
+{
+    return qk_fail(err, QK_EFORMAT, "%s: the matrix holds NaN or Inf", what);
+}
+
+static enum qk_code fail_driver(struct qk_err *err, const char *driver, lapack_int info)
+{
+    if (info < 0) {
+        return qk_fail(err, QK_EINTERNAL, "%s: argument %d is illegal", driver, (int)-info);
+    }
+    return qk_fail(err, QK_EFORMAT, "%s did not converge (info %d)", driver, (int)info);
+}
+
+/* The reference minimum for 'V' is 1 + 6n + 2n²; for 'N' dsytrd wants n·block, which 2n² covers only for n ≥ block. */
+static size_t eig_real_work(size_t n)
+{
+    return 1 + 6 * n + 2 * n * n + QR_BLOCK * n;
+}
+
+size_t qk_eig_work(size_t n)
+{
+    return eig_real_work(n) + int_doubles(3 + 5 * n);
+}
+
+enum qk_code qk_eig_sym(size_t n, double *a, size_t lda, bool vectors, double *w, double *work, struct qk_err *err)
+{
+    if (n == 0) {
+        return QK_OK;
+    }
+    for (size_t j = 0; j < n; j++) {
+        if (!all_finite(j + 1, 1, a + j * lda, lda)) {
+            return fail_not_finite(err, "dsyevd");
+        }
+    }
+    size_t lwork = eig_real_work(n);
+    lapack_int *iwork = (lapack_int *)(void *)(work + lwork);
+    lapack_int info =
+        LAPACKE_dsyevd_work(LAPACK_COL_MAJOR, vectors ? 'V' : 'N', 'U', qk_lapack_size(n), a, qk_lapack_size(lda), w,
+                            work, qk_lapack_size(lwork), iwork, qk_lapack_size(3 + 5 * n));
+    return info == 0 ? QK_OK : fail_driver(err, "dsyevd", info);
+}
+
+/* xGESDD with vectors: 4·min² + 7·min or 3·min + max(max, 4·min² + 4·min) by release; xGESVD: max(3·min + max, 5·min).
+ * Blocked bidiagonalisation and the QR of a tall matrix want (m + n)·block and min² more. */
+static size_t svd_real_work(size_t m, size_t n)
+{
+    size_t least = min_size(m, n);
+    return 6 * least * least + 8 * least + (size_t)QR_BLOCK * (m + n) + max_size(m, n);
+}
+
+size_t qk_svd_work(size_t m, size_t n)
+{
+    return svd_real_work(m, n) + int_doubles(8 * min_size(m, n)) + m * n;
+}
+
+enum qk_code qk_svd(size_t m, size_t n, double *a, size_t lda, double *s, double *u, size_t ldu, double *vt,
+                    size_t ldvt, double *work, bool *ret_fell_back, struct qk_err *err)
+{
+    if (ret_fell_back != NULL) {
+        *ret_fell_back = false;
+    }
+    size_t least = min_size(m, n);
+    if (least == 0) {
+        return QK_OK;
+    }
+    if (!all_finite(m, n, a, lda)) {
+        return fail_not_finite(err, "dgesdd");
+    }
+    bool vectors = u != NULL;
+    char job = vectors ? 'S' : 'N';
+    /* both drivers destroy their input: the second needs its own copy */
+    double *copy = work, *real = copy + m * n;
+    size_t lreal = svd_real_work(m, n);
+    lapack_int *iwork = (lapack_int *)(void *)(real + lreal);
+    for (size_t j = 0; j < n; j++) {
+        memcpy(copy + j * m, a + j * lda, m * sizeof *a);
+    }
+    lapack_int im = qk_lapack_size(m), in = qk_lapack_size(n), ilda = qk_lapack_size(lda);
+    lapack_int ildu = vectors ? qk_lapack_size(ldu) : im, ildvt = vectors ? qk_lapack_size(ldvt) : in;
+    lapack_int info = LAPACKE_dgesdd_work(LAPACK_COL_MAJOR, job, im, in, a, ilda, s, u, ildu, vt, ildvt, real,
+                                          qk_lapack_size(lreal), iwork);
+    if (info > 0) {
+        if (ret_fell_back != NULL) {
+            *ret_fell_back = true;
+        }
+        info = LAPACKE_dgesvd_work(LAPACK_COL_MAJOR, job, job, im, in, copy, im, s, u, ildu, vt, ildvt, real,
+                                   qk_lapack_size(lreal));
+    }
+    return info == 0 ? QK_OK : fail_driver(err, "dgesvd", info);
+}
+
+double qk_rcond_upper(size_t n, const double *u, size_t ldu, double *work)
+{
+    if (n == 0) {
+        return 1.0;
+    }
+    double rcond = 0.0;
+    lapack_int *iwork = (lapack_int *)(void *)(work + 3 * n);
+    lapack_int info = LAPACKE_dtrcon_work(LAPACK_COL_MAJOR, '1', 'U', 'N', qk_lapack_size(n), u, qk_lapack_size(ldu),
+                                          &rcond, work, iwork);
+    return info == 0 ? rcond : 0.0;
+}
+
+static size_t qr_real_work(size_t m, size_t n)
+{
+    (void)m;
+    return 2 * n + (n + 1) * QR_BLOCK;
+}
+
+size_t qk_qr_work(size_t m, size_t n)
+{
+    return qr_real_work(m, n) + n + int_doubles(n);
+}
+
+enum qk_code qk_qr_pivot(size_t m, size_t n, double *a, size_t lda, double *r, size_t ldr, size_t *jpvt, double *work,
+                         struct qk_err *err)
+{
+    assert(m >= n);
+    if (n == 0) {
+        return QK_OK;
+    }
+    if (!all_finite(m, n, a, lda)) {
+        return fail_not_finite(err, "dgeqp3");
+    }
+    size_t lreal = qr_real_work(m, n);
+    double *tau = work + lreal;
+    lapack_int *pivot = (lapack_int *)(void *)(tau + n);
+    memset(pivot, 0, n * sizeof *pivot);
+    lapack_int im = qk_lapack_size(m), in = qk_lapack_size(n), ilda = qk_lapack_size(lda);
+    lapack_int info = LAPACKE_dgeqp3_work(LAPACK_COL_MAJOR, im, in, a, ilda, pivot, tau, work, qk_lapack_size(lreal));
+    if (info != 0) {
+        return fail_driver(err, "dgeqp3", info);
+    }
+    for (size_t j = 0; j < n; j++) {
+        memcpy(r + j * ldr, a + j * lda, (j + 1) * sizeof *r);
+        memset(r + j * ldr + j + 1, 0, (n - j - 1) * sizeof *r);
+        jpvt[j] = (size_t)(pivot[j] - 1);
+    }
+    info = LAPACKE_dorgqr_work(LAPACK_COL_MAJOR, im, in, in, a, ilda, tau, work, qk_lapack_size(lreal));
+    return info == 0 ? QK_OK : fail_driver(err, "dorgqr", info);
+}
