@@ -1,11 +1,13 @@
-/* The command table. A command is one const struct in its cmd_<name>.c; its name in src/cli/meson.build puts it into
- * the table, and help, man pages, completion, option parsing and the docs follow. */
+/* The command table. A command is one `const struct qk_command qk_cmd_<name>` in its cmd_<name>.c; its name in the
+ * `commands` list of src/cli/meson.build puts it into the table, and help, man pages, completion, option parsing and
+ * the docs follow. A command that takes --threads computes: it runs with the best BLAS kernels for this CPU. */
 #ifndef QK_CLI_COMMAND_H
 #define QK_CLI_COMMAND_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "base/pool.h"
 #include "base/progress.h"
@@ -24,10 +26,10 @@ struct qk_option {
     const char *name; /* long name without dashes */
     char letter;      /* short form, 0 = none */
     enum qk_option_kind kind;
-    const char *arg;  /* placeholder "FILE"; NULL for flags */
-    const char *dflt; /* default as text, NULL = none */
+    const char *arg;            /* placeholder "FILE"; NULL for flags */
+    const char *dflt;           /* default as text, NULL = none */
     const char *const *choices; /* NULL-terminated; for CHOICE, and checked for LIST when set */
-    const char *help; /* one or two sentences */
+    const char *help;           /* one or two sentences */
 };
 
 /* Options that every command that uses them spells alike: -o, --threads, --layers, --json, --force, --resume,
@@ -45,15 +47,18 @@ struct qk_cli;
 
 struct qk_command {
     const char *name;
-    const char *summary;     /* one line, no full stop */
-    const char *operands;    /* "BASE TUNED…" */
+    const char *summary;               /* one line, no full stop */
+    const char *operands;              /* "BASE TUNED…" */
     size_t min_operands, max_operands; /* max 0 = none; (size_t)-1 = any number */
-    const char *description; /* paragraphs separated by blank lines: for --help and the man page */
+    const char *description; /* paragraphs separated by blank lines, for --help and the man page; a paragraph that
+                              * begins with a space is kept as it is, line by line */
     unsigned common;         /* enum qk_common_option bits */
-    const char *output_help; /* what -o is for, e.g. "RUN.h5"; NULL when OUTPUT is not taken */
+    const char *output_help; /* what -o is for: a placeholder ("RUN.h5") or a sentence; NULL when OUTPUT is not taken */
     const struct qk_option *options; /* ends with name NULL; may be NULL */
     const char *const *examples;     /* pairs: command line, explanation; ends with NULL */
     enum qk_code (*run)(struct qk_cli *cli, struct qk_err *err);
+    const char *const *operand_help; /* pairs: operand, what it is; ends with NULL; may be NULL */
+    bool hidden;                     /* not listed, no man page: for the build itself */
 };
 
 size_t qk_command_count(void);
@@ -61,6 +66,8 @@ const struct qk_command *qk_command_at(size_t i);
 const struct qk_command *qk_command_find(const char *name);
 
 /* ---- what a running command has ---- */
+/* The arena of the command: lives until the program ends. */
+struct qk_arena *qk_cli_arena(const struct qk_cli *cli);
 size_t qk_cli_n_operands(const struct qk_cli *cli);
 const char *qk_cli_operand(const struct qk_cli *cli, size_t i);
 /* Value of a string-like option: the last one given, else the default, else NULL. */
@@ -80,11 +87,16 @@ const char *qk_cli_command_line(const struct qk_cli *cli);
 /* The pool of --threads, made on first use. */
 enum qk_code qk_cli_pool(struct qk_cli *cli, struct qk_pool **ret, struct qk_err *err) QK_CHECKED;
 const struct qk_progress *qk_cli_progress(struct qk_cli *cli);
+/* What progress counts, for the rate: "heads", "layers"; "bytes" is drawn as MB/s. Not set: no rate is drawn. */
+void qk_cli_progress_unit(struct qk_cli *cli, const char *unit);
 /* --layers "2,5-7" for a model of n layers: flags (n), owned by cli; *ret NULL when not given. */
 enum qk_code qk_cli_layers(struct qk_cli *cli, size_t n, const bool **ret, struct qk_err *err) QK_CHECKED;
 /* Data to standard output; a failed write is reported once at the end as an I/O error. */
 void qk_cli_print(struct qk_cli *cli, const char *fmt, ...) QK_PRINTF(2, 3);
 void qk_cli_write(struct qk_cli *cli, const char *data, size_t n);
+/* The rest of str (released after). A builder that failed is QK_ENOMEM. */
+struct qk_str;
+enum qk_code qk_cli_print_str(struct qk_cli *cli, struct qk_str *str, struct qk_err *err) QK_CHECKED;
 /* "qkscope: notice: …" to standard error unless -q. */
 void qk_cli_notice(struct qk_cli *cli, const char *fmt, ...) QK_PRINTF(2, 3);
 /* Only with -v. */
