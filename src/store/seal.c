@@ -1,0 +1,112 @@
+/* The SHA-256 line behind the HDF5 data of a run file. */
+#include "seal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "base/hash.h"
+
+static const char seal_head[] = "qkscope-run sha256 ";
+enum { HEAD = sizeof(seal_head) - 1, DIGEST = 64, SEAL = HEAD + DIGEST + 1, BLOCK = 1 << 16 };
+static const char signature[8] = {'\x89', 'H', 'D', 'F', '\r', '\n', '\x1a', '\n'};
+
+/* The digest of the first n bytes. */
+static enum qk_code digest_file(int fd, const char *name, uint64_t n, char ret[DIGEST + 1], struct qk_err *err)
+{
+    char *block = qk_calloc(BLOCK, 1);
+    if (block == NULL) {
+        return qk_fail_nomem(err, name);
+    }
+    struct qk_sha256 sha;
+    qk_sha256_init(&sha);
+    enum qk_code code = QK_OK;
+    for (uint64_t at = 0; at < n && code == QK_OK; at += BLOCK) {
+        size_t len = n - at < BLOCK ? (size_t)(n - at) : BLOCK;
+        code = qk_file_read_at(fd, name, at, len, block, err);
+        if (code == QK_OK) {
+            qk_sha256_add(&sha, block, len);
+        }
+    }
+    qk_free(block);
+    if (code == QK_OK) {
+        qk_sha256_hex(&sha, ret);
+    }
+    return code;
+}
+
+static enum qk_code append_line(const char *path, const char *name, const char *line, struct qk_err *err)
+{
+    int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    if (fd < 0) {
+        return qk_fail_errno(err, name, "write");
+    }
+    enum qk_code code = QK_OK;
+    for (size_t at = 0; at < SEAL && code == QK_OK;) {
+        ssize_t n = write(fd, line + at, SEAL - at);
+        if (n >= 0) {
+            at += (size_t)n;
+        } else if (errno != EINTR) {
+            code = qk_fail_errno(err, name, "write");
+        }
+    }
+    if (close(fd) != 0 && code == QK_OK) {
+        code = qk_fail_errno(err, name, "write");
+    }
+    return code;
+}
+
+enum qk_code qk_seal_append(const char *path, const char *name, struct qk_err *err)
+{
+    int fd;
+    uint64_t size;
+    QK_TRY(qk_file_open(path, &fd, &size, err));
+    char digest[DIGEST + 1];
+    enum qk_code code = digest_file(fd, name, size, digest, err);
+    qk_file_close(fd);
+    QK_TRY(code);
+    char line[SEAL + 1];
+    snprintf(line, sizeof(line), "%s%s\n", seal_head, digest);
+    return append_line(path, name, line, err);
+}
+
+static enum qk_code check_open_file(int fd, const char *path, uint64_t size, struct qk_err *err)
+{
+    char head[sizeof(signature)], line[SEAL + 1] = {0}, digest[DIGEST + 1];
+    if (size < sizeof(head)) {
+        return qk_fail(err, QK_EFORMAT, "%s: not an HDF5 file (%llu bytes)", path, (unsigned long long)size);
+    }
+    QK_TRY(qk_file_read_at(fd, path, 0, sizeof(head), head, err));
+    if (memcmp(head, signature, sizeof(head)) != 0) {
+        return qk_fail(err, QK_EFORMAT, "%s: not an HDF5 file", path);
+    }
+    if (size < SEAL) {
+        return QK_OK;
+    }
+    QK_TRY(qk_file_read_at(fd, path, size - SEAL, SEAL, line, err));
+    if (memcmp(line, seal_head, HEAD) != 0) {
+        return QK_OK;
+    }
+    QK_TRY(digest_file(fd, path, size - SEAL, digest, err));
+    if (memcmp(line + HEAD, digest, DIGEST) != 0) {
+        return qk_fail(err, QK_EFORMAT, "%s: damaged: its bytes do not fit the checksum at its end", path);
+    }
+    return QK_OK;
+}
+
+enum qk_code qk_seal_check(const char *path, uint64_t *ret_size, struct qk_err *err)
+{
+    int fd;
+    uint64_t size;
+    QK_TRY(qk_file_open(path, &fd, &size, err));
+    enum qk_code code = check_open_file(fd, path, size, err);
+    qk_file_close(fd);
+    if (code == QK_OK) {
+        *ret_size = size;
+    }
+    return code;
+}
