@@ -1,0 +1,30 @@
+/* Axes: ranges from data, logarithms when they are called for, ticks that fit the length. */
+#ifndef QK_PLOT_AXIS_H
+#define QK_PLOT_AXIS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "run_view.h"
+#include "sheet.h"
+
+/* Start as {0}; add values; finish. Only finite values ≥ 0 count: all figures show magnitudes. */
+struct qk_range {
+    double lo, hi; /* after finishing: the axis; before: the smallest and largest positive value */
+    size_t n;      /* positive values */
+    size_t n_zero;
+    bool log;
+};
+
+void qk_range_add(struct qk_range *range, double value);
+void qk_range_add_values(struct qk_range *range, const struct qk_values *values);
+/* Chooses a logarithmic axis when the positive values span more than two decades (or when asked to), else one that
+ * starts at 0 unless that would waste most of it; rounds the ends outwards. Without values the axis is 0 … 1. */
+void qk_range_finish(struct qk_range *range, bool want_log);
+
+/* Emits range, scale and ticks of axis "x", "y" or "cb" that is length cm long. */
+void qk_axis_set(struct qk_sheet *sheet, const char *axis, const struct qk_range *range, double length);
+/* An axis of n things counted from first, each one unit wide: layers, heads. */
+void qk_axis_set_count(struct qk_sheet *sheet, const char *axis, size_t first, size_t n, double length);
+
+#endif

@@ -1,0 +1,23 @@
+/* One figure: the data it needs and the function that lays it out on a sheet. Adding a figure is one figure_*.c and its
+ * name in src/plot/meson.build. */
+#ifndef QK_PLOT_FIGURE_H
+#define QK_PLOT_FIGURE_H
+
+#include "base/err.h"
+#include "run_view.h"
+#include "sheet.h"
+
+struct qk_figure {
+    const char *name;  /* "drift-heatmap": also the stem of its files */
+    const char *title; /* one line, no full stop */
+    /* Datasets of /drift/NAME, NULL-terminated: one finite value in one of them is enough to draw. */
+    const char *const *metrics;
+    /* Draws the view's current checkpoint. Sets the sheet's height before placing anything. */
+    enum qk_code (*draw)(struct qk_sheet *sheet, const struct qk_run_view *view, struct qk_err *err);
+};
+
+/* All figures, in the order of the build list; generated. */
+extern const struct qk_figure *const qk_figure_table[];
+extern const unsigned qk_figure_table_count;
+
+#endif
