@@ -14,6 +14,21 @@ enum { HELP_COLUMN = 28 };
 
 const char qk_tool_summary[] = "diagnose what fine-tuning did to the attention routing of a language model checkpoint";
 
+const char qk_tool_description[] =
+    "qkscope reads two checkpoints of a language model, before and after fine-tuning, and says which attention heads "
+    "moved, how, and where: per head, from the weights alone, with small drifts measured accurately and a stated noise "
+    "floor. It knows where Q and K are in plain transformers and in hybrids with linear attention or state-space "
+    "layers, "
+    "fused and gated projections included.\n\n"
+    "A checkpoint is a directory with config.json and model.safetensors or model.safetensors.index.json and its "
+    "shards, "
+    "or one .safetensors file with a config.json beside it. NAME=PATH gives it a name in results. Checkpoints are "
+    "opened "
+    "read-only, always.\n\n"
+    "Data goes to standard output, all else to standard error. Results are HDF5 files that h5py, xarray and h5dump "
+    "read "
+    "as they are.";
+
 const char *const qk_exit_status_help[] = {
     "0",   "all went well",
     "1",   "a finding at or above the level asked for, or a difference that was looked for",

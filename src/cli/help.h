@@ -10,6 +10,8 @@
 
 /* What the tool is for, in one sentence; used by help, man page and docs. */
 extern const char qk_tool_summary[];
+/* The same in paragraphs. */
+extern const char qk_tool_description[];
 /* Exit statuses, pairs: number, meaning; ends with NULL. */
 extern const char *const qk_exit_status_help[];
 
