@@ -2,7 +2,7 @@
  *
  * A workspace is one array of doubles; the integer workspace of a driver lies behind its real one. Inputs are tested
  * for NaN and Inf here, since LAPACKE's own test is off and some drivers never return on a NaN. */
-#include <assert.h>
+#include <float.h>
 #include <lapacke.h>
 #include <math.h>
 #include <stdint.h>
@@ -83,6 +83,42 @@ enum qk_code qk_eig_sym(size_t n, double *a, size_t lda, bool vectors, double *w
     return info == 0 ? QK_OK : fail_driver(err, "dsyevd", info);
 }
 
+size_t qk_eig_top_work(size_t n)
+{
+    return (9 + QR_BLOCK) * n + int_doubles(6 * n);
+}
+
+double qk_eig_top(size_t n, double *a, size_t lda, double *work)
+{
+    for (size_t j = 0; j < n; j++) {
+        if (!all_finite(j + 1, 1, a + j * lda, lda)) {
+            return NAN;
+        }
+    }
+    size_t lwork = (8 + QR_BLOCK) * n;
+    double *w = work + lwork, vector;
+    lapack_int *iwork = (lapack_int *)(void *)(w + n), *ifail = iwork + 5 * n;
+    lapack_int in = qk_lapack_size(n), found = 0;
+    /* twice the smallest normal asks the bisection for all digits */
+    lapack_int info =
+        LAPACKE_dsyevx_work(LAPACK_COL_MAJOR, 'N', 'I', 'U', in, a, qk_lapack_size(lda), 0, 0, in, in, 2 * DBL_MIN,
+                            &found, w, &vector, 1, work, qk_lapack_size(lwork), iwork, ifail);
+    return info == 0 && found == 1 ? w[0] : NAN;
+}
+
+bool qk_invert(size_t n, double *a, size_t lda, double *work)
+{
+    lapack_int in = qk_lapack_size(n), ilda = qk_lapack_size(lda);
+    lapack_int *pivot = (lapack_int *)(void *)(work + QR_BLOCK * n);
+    return LAPACKE_dgetrf_work(LAPACK_COL_MAJOR, in, in, a, ilda, pivot) == 0 &&
+           LAPACKE_dgetri_work(LAPACK_COL_MAJOR, in, a, ilda, pivot, work, qk_lapack_size(QR_BLOCK * n)) == 0;
+}
+
+size_t qk_invert_work(size_t n)
+{
+    return QR_BLOCK * n + int_doubles(n);
+}
+
 /* xGESDD with vectors: 4·min² + 7·min or 3·min + max(max, 4·min² + 4·min) by release; xGESVD: max(3·min + max, 5·min).
  * Blocked bidiagonalisation and the QR of a tall matrix want (m + n)·block and min² more. */
 static size_t svd_real_work(size_t m, size_t n)
@@ -144,41 +180,65 @@ double qk_rcond_upper(size_t n, const double *u, size_t ldu, double *work)
     return info == 0 ? rcond : 0.0;
 }
 
-static size_t qr_real_work(size_t m, size_t n)
+static size_t qr_real_work(size_t n)
 {
-    (void)m;
     return 2 * n + (n + 1) * QR_BLOCK;
 }
 
 size_t qk_qr_work(size_t m, size_t n)
 {
-    return qr_real_work(m, n) + n + int_doubles(n);
+    return qr_real_work(n) + min_size(m, n) + int_doubles(n);
+}
+
+/* Takes R from where a factorisation left it above the diagonal, and replaces A by the first min(m, n) columns of Q. */
+static enum qk_code unpack_qr(size_t m, size_t n, double *a, size_t lda, double *r, size_t ldr, const double *tau,
+                              double *work, struct qk_err *err)
+{
+    size_t least = min_size(m, n);
+    for (size_t j = 0; j < n; j++) {
+        size_t height = min_size(j + 1, least);
+        memcpy(r + j * ldr, a + j * lda, height * sizeof *r);
+        memset(r + j * ldr + height, 0, (least - height) * sizeof *r);
+    }
+    lapack_int ileast = qk_lapack_size(least);
+    lapack_int info = LAPACKE_dorgqr_work(LAPACK_COL_MAJOR, qk_lapack_size(m), ileast, ileast, a, qk_lapack_size(lda),
+                                          tau, work, qk_lapack_size(qr_real_work(n)));
+    return info == 0 ? QK_OK : fail_driver(err, "dorgqr", info);
+}
+
+enum qk_code qk_qr(size_t m, size_t n, double *a, size_t lda, double *r, size_t ldr, double *work, struct qk_err *err)
+{
+    if (m == 0 || n == 0) {
+        return QK_OK;
+    }
+    if (!all_finite(m, n, a, lda)) {
+        return fail_not_finite(err, "dgeqrf");
+    }
+    double *tau = work + qr_real_work(n);
+    lapack_int info = LAPACKE_dgeqrf_work(LAPACK_COL_MAJOR, qk_lapack_size(m), qk_lapack_size(n), a,
+                                          qk_lapack_size(lda), tau, work, qk_lapack_size(qr_real_work(n)));
+    return info == 0 ? unpack_qr(m, n, a, lda, r, ldr, tau, work, err) : fail_driver(err, "dgeqrf", info);
 }
 
 enum qk_code qk_qr_pivot(size_t m, size_t n, double *a, size_t lda, double *r, size_t ldr, size_t *jpvt, double *work,
                          struct qk_err *err)
 {
-    assert(m >= n);
-    if (n == 0) {
+    if (m == 0 || n == 0) {
         return QK_OK;
     }
     if (!all_finite(m, n, a, lda)) {
         return fail_not_finite(err, "dgeqp3");
     }
-    size_t lreal = qr_real_work(m, n);
-    double *tau = work + lreal;
-    lapack_int *pivot = (lapack_int *)(void *)(tau + n);
+    double *tau = work + qr_real_work(n);
+    lapack_int *pivot = (lapack_int *)(void *)(tau + min_size(m, n));
     memset(pivot, 0, n * sizeof *pivot);
-    lapack_int im = qk_lapack_size(m), in = qk_lapack_size(n), ilda = qk_lapack_size(lda);
-    lapack_int info = LAPACKE_dgeqp3_work(LAPACK_COL_MAJOR, im, in, a, ilda, pivot, tau, work, qk_lapack_size(lreal));
+    lapack_int info = LAPACKE_dgeqp3_work(LAPACK_COL_MAJOR, qk_lapack_size(m), qk_lapack_size(n), a,
+                                          qk_lapack_size(lda), pivot, tau, work, qk_lapack_size(qr_real_work(n)));
     if (info != 0) {
         return fail_driver(err, "dgeqp3", info);
     }
     for (size_t j = 0; j < n; j++) {
-        memcpy(r + j * ldr, a + j * lda, (j + 1) * sizeof *r);
-        memset(r + j * ldr + j + 1, 0, (n - j - 1) * sizeof *r);
         jpvt[j] = (size_t)(pivot[j] - 1);
     }
-    info = LAPACKE_dorgqr_work(LAPACK_COL_MAJOR, im, in, in, a, ilda, tau, work, qk_lapack_size(lreal));
-    return info == 0 ? QK_OK : fail_driver(err, "dorgqr", info);
+    return unpack_qr(m, n, a, lda, r, ldr, tau, work, err);
 }

@@ -26,8 +26,8 @@ const char *qk_blas_better_core(void);
 const char *qk_cpu_features(void);
 
 /* C := alpha · op(A) op(B) + beta · C; op is transpose where ta/tb. C is (m, n), inner dimension k. */
-void qk_gemm(bool ta, bool tb, size_t m, size_t n, size_t k, double alpha, const double *a, size_t lda,
-             const double *b, size_t ldb, double beta, double *c, size_t ldc);
+void qk_gemm(bool ta, bool tb, size_t m, size_t n, size_t k, double alpha, const double *a, size_t lda, const double *b,
+             size_t ldb, double beta, double *c, size_t ldc);
 /* C (n, n) := AᵀA + beta · C with A (k, n): upper triangle only. */
 void qk_syrk_t(size_t n, size_t k, const double *a, size_t lda, double beta, double *c, size_t ldc);
 /* Copies the upper triangle to the lower. */
@@ -36,10 +36,10 @@ void qk_symmetrise(size_t n, double *a, size_t lda);
 /* Eigenvalues (ascending) of symmetric A (upper triangle used, destroyed); with vectors: A := eigenvectors in columns.
  * work: qk_eig_work(n) doubles. */
 size_t qk_eig_work(size_t n);
-enum qk_code qk_eig_sym(size_t n, double *a, size_t lda, bool vectors, double *w, double *work, struct qk_err *err)
-    QK_CHECKED;
-/* Singular values (descending, min(m,n)) and optionally U (m, min) and Vᵀ (min, n); A destroyed. xGESDD, falling back to
- * xGESVD when it does not converge (*ret_fell_back, may be NULL). work: qk_svd_work(m, n) doubles. */
+enum qk_code qk_eig_sym(size_t n, double *a, size_t lda, bool vectors, double *w, double *work,
+                        struct qk_err *err) QK_CHECKED;
+/* Singular values (descending, min(m,n)) and optionally U (m, min) and Vᵀ (min, n); A destroyed. xGESDD, falling back
+ * to xGESVD when it does not converge (*ret_fell_back, may be NULL). work: qk_svd_work(m, n) doubles. */
 size_t qk_svd_work(size_t m, size_t n);
 enum qk_code qk_svd(size_t m, size_t n, double *a, size_t lda, double *s, double *u, size_t ldu, double *vt,
                     size_t ldvt, double *work, bool *ret_fell_back, struct qk_err *err) QK_CHECKED;
@@ -51,10 +51,20 @@ void qk_trsm_upper(bool trans, size_t n, size_t m, const double *u, size_t ldu, 
 void qk_trsm_upper_right(size_t m, size_t n, const double *u, size_t ldu, double *b, size_t ldb);
 /* Reciprocal condition number (1-norm estimate) of U upper triangular, work 4n doubles. */
 double qk_rcond_upper(size_t n, const double *u, size_t ldu, double *work);
-/* Thin QR with column pivoting: A (m, n), m ≥ n; A := Q (m, n), r (n, n) upper, jpvt 0-based. work: qk_qr_work(m, n). */
+/* Thin QR of any A (m, n), p = min(m, n): the first p columns of A := Q (m, p), r (p, n) upper trapezoidal. With column
+ * pivoting: A(:, jpvt) = Q r, jpvt 0-based, |r_ii| descending. work: qk_qr_work(m, n). */
 size_t qk_qr_work(size_t m, size_t n);
+enum qk_code qk_qr(size_t m, size_t n, double *a, size_t lda, double *r, size_t ldr, double *work,
+                   struct qk_err *err) QK_CHECKED;
 enum qk_code qk_qr_pivot(size_t m, size_t n, double *a, size_t lda, double *r, size_t ldr, size_t *jpvt, double *work,
                          struct qk_err *err) QK_CHECKED;
+/* A := A⁻¹ by LU; false when a pivot is exactly zero. work: qk_invert_work(n). */
+size_t qk_invert_work(size_t n);
+bool qk_invert(size_t n, double *a, size_t lda, double *work);
+/* Largest eigenvalue of symmetric A (upper triangle used, destroyed), n ≥ 1; NaN when A is not finite. work:
+ * qk_eig_top_work(n). */
+size_t qk_eig_top_work(size_t n);
+double qk_eig_top(size_t n, double *a, size_t lda, double *work);
 /* Euclidean norm without overflow; dot product (both fixed order for a given BLAS core). */
 double qk_norm2(size_t n, const double *x);
 double qk_dot(size_t n, const double *x, const double *y);
