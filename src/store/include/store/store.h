@@ -18,13 +18,23 @@ enum qk_code qk_store_write(const struct qk_table *table, const char *target, bo
 /* Reads a run file: checks format and version first, bounds sizes before allocating. *ret owned by the caller. */
 enum qk_code qk_store_read(const char *path, struct qk_table **ret, struct qk_err *err) QK_CHECKED;
 
-/* Tidy long form: one line per value: dataset, one column per axis coordinate, value, state. path NULL = all arrays
- * that are no scales; glob allowed. missing: include NaN cells. TSV with a header line per dataset shape group, see
- * docs/results-format.md; JSON an array of objects. */
+/* Tidy long form, appended to out: one line per value: dataset, checkpoint, metric, one column per axis coordinate,
+ * value, state. glob (NULL = all arrays that are no scales) is matched against the whole path, with or without its
+ * first '/', or its last part. missing: include NaN cells. TSV has one header line with the axes of all datasets, and a
+ * column "text" when a string array is among them; JSON is an array of objects (docs/results-format.md). No match is
+ * QK_EUSAGE. */
 enum qk_code qk_export_tsv(const struct qk_table *table, const char *glob, bool missing, struct qk_str *out,
                            struct qk_err *err) QK_CHECKED;
 enum qk_code qk_export_json(const struct qk_table *table, const char *glob, bool missing, struct qk_str *out,
                             struct qk_err *err) QK_CHECKED;
+
+/* What there is: one line per dataset with type, shape, axes, units, title. */
+enum qk_code qk_export_list(const struct qk_table *table, const char *glob, struct qk_str *out,
+                            struct qk_err *err) QK_CHECKED;
+/* The one dataset with two axes that glob names, as rows of tab-separated numbers without a header (layer × head, the
+ * form in which DuoAttention keeps head scores). */
+enum qk_code qk_export_matrix(const struct qk_table *table, const char *glob, struct qk_str *out,
+                              struct qk_err *err) QK_CHECKED;
 
 /* Joins parts of one configuration. Refuses gaps, overlaps, differing inputs or options (QK_EMISMATCH naming both
  * files and the field). The result equals a single run bit for bit. names are used in errors. */
