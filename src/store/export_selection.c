@@ -1,0 +1,182 @@
+/* Selection of arrays for an export. */
+#include "export_selection.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "entry_group.h"
+
+static const char *leaf_name(const char *path)
+{
+    return strrchr(path, '/') + 1;
+}
+
+static bool matches(const char *glob, const char *path)
+{
+    return glob == NULL || qk_glob_match(glob, path) || qk_glob_match(glob, path + 1) ||
+           qk_glob_match(glob, leaf_name(path));
+}
+
+/* The metric that a state array belongs to. */
+static const struct qk_node *metric_of_state(const struct qk_table *table, const struct qk_node *node,
+                                             struct qk_arena *arena)
+{
+    static const char suffix[] = "_state";
+    if (node->type != QK_TYPE_U8 || !qk_str_ends(node->path, suffix)) {
+        return NULL;
+    }
+    char *path = qk_arena_strndup(arena, node->path, strlen(node->path) - strlen(suffix));
+    return path == NULL ? NULL : qk_table_find(table, path);
+}
+
+static bool is_selected(const struct qk_table *table, const struct qk_node *node, const char *glob,
+                        struct qk_arena *arena)
+{
+    if (node->is_group || node->is_scale || !matches(glob, node->path)) {
+        return false;
+    }
+    const struct qk_node *metric = metric_of_state(table, node, arena);
+    return metric == NULL || !matches(glob, metric->path);
+}
+
+/* The state array's axes must be the metric's first ones. */
+static const struct qk_node *state_of(const struct qk_table *table, const struct qk_node *node, struct qk_arena *arena)
+{
+    char *path = qk_arena_printf(arena, "%s_state", node->path);
+    const struct qk_node *state = path == NULL ? NULL : qk_table_find(table, path);
+    if (state == NULL || state->is_group || state->type != QK_TYPE_U8 || state->n_dims > node->n_dims) {
+        return NULL;
+    }
+    for (size_t i = 0; i < state->n_dims; i++) {
+        if (!qk_streq(state->dims[i], node->dims[i])) {
+            return NULL;
+        }
+    }
+    return state;
+}
+
+/* The column of axis i: its scale's name, numbered when the array has that name twice. */
+static enum qk_code add_column(struct qk_export_selection *s, struct qk_export_array *array, size_t axis,
+                               struct qk_err *err)
+{
+    const char *name = leaf_name(array->node->dims[axis]);
+    size_t n_before = 0;
+    for (size_t i = 0; i < axis; i++) {
+        n_before += qk_streq(leaf_name(array->node->dims[i]), name);
+    }
+    const char *column = n_before == 0 ? name : qk_arena_printf(s->arena, "%s_%zu", name, n_before + 1);
+    if (column == NULL) {
+        return qk_fail_nomem(err, "export");
+    }
+    size_t i = 0;
+    while (i < s->n_columns && !qk_streq(s->columns[i], column)) {
+        i++;
+    }
+    s->columns[i] = column;
+    s->n_columns += i == s->n_columns;
+    array->columns[axis] = i;
+    return QK_OK;
+}
+
+static enum qk_code add_array(const struct qk_table *table, const struct qk_node *node, struct qk_export_selection *s,
+                              struct qk_err *err)
+{
+    struct qk_export_array *array = &s->arrays[s->n_arrays++];
+    array->node = node;
+    array->state = state_of(table, node, s->arena);
+    s->has_text = s->has_text || node->type == QK_TYPE_STR;
+    for (size_t i = 0; i < node->n_dims; i++) {
+        array->scales[i] = qk_table_find(table, node->dims[i]);
+        QK_TRY(add_column(s, array, i, err));
+    }
+    const struct qk_entry_group *group = qk_entry_group_of(node->path);
+    if (group != NULL && node->path[qk_entry_length(group, node->path)] == '/') {
+        size_t start = strlen(group->group) + 1;
+        array->entry = node->path + start;
+        array->entry_len = qk_entry_length(group, node->path) - start;
+    }
+    return QK_OK;
+}
+
+/* Names the nearest array when the glob has no match. */
+static enum qk_code fail_no_match(const struct qk_table *table, const char *glob, struct qk_arena *arena,
+                                  struct qk_err *err)
+{
+    const char **names = qk_arena_alloc(arena, 2 * table->n_nodes, sizeof(*names));
+    size_t n = 0;
+    for (size_t i = 0; names != NULL && i < table->n_nodes; i++) {
+        if (!table->nodes[i]->is_group && !table->nodes[i]->is_scale) {
+            names[n++] = table->nodes[i]->path;
+            names[n++] = leaf_name(table->nodes[i]->path);
+        }
+    }
+    enum qk_code code = qk_fail(err, QK_EUSAGE, "no dataset matches '%s'", glob == NULL ? "*" : glob);
+    const char *nearest = names == NULL || glob == NULL ? NULL : qk_nearest(glob, names, n);
+    if (nearest != NULL) {
+        qk_err_hint(err, "did you mean '%s'? --list shows them all", nearest);
+    } else {
+        qk_err_hint(err, "--list shows them all");
+    }
+    return code;
+}
+
+static enum qk_code select_arrays(const struct qk_table *table, const char *glob, struct qk_export_selection *s,
+                                  struct qk_err *err)
+{
+    s->arrays = qk_arena_alloc(s->arena, table->n_nodes, sizeof(*s->arrays));
+    s->columns = qk_arena_alloc(s->arena, table->n_nodes * QK_TABLE_MAX_DIMS, sizeof(*s->columns));
+    if (s->arrays == NULL || s->columns == NULL) {
+        return qk_fail_nomem(err, "export");
+    }
+    for (size_t i = 0; i < table->n_nodes; i++) {
+        if (is_selected(table, table->nodes[i], glob, s->arena)) {
+            QK_TRY(add_array(table, table->nodes[i], s, err));
+        }
+    }
+    return s->n_arrays > 0 ? QK_OK : fail_no_match(table, glob, s->arena, err);
+}
+
+enum qk_code qk_export_select(const struct qk_table *table, const char *glob, struct qk_export_selection *ret,
+                              struct qk_err *err)
+{
+    struct qk_export_selection s = {.arena = qk_arena_new()};
+    if (s.arena == NULL) {
+        return qk_fail_nomem(err, "export");
+    }
+    enum qk_code code = select_arrays(table, glob, &s, err);
+    if (code != QK_OK) {
+        qk_export_selection_release(&s);
+        return code;
+    }
+    *ret = s;
+    return QK_OK;
+}
+
+void qk_export_selection_release(struct qk_export_selection *selection)
+{
+    qk_arena_free(selection->arena);
+    *selection = (struct qk_export_selection){0};
+}
+
+bool qk_export_cell(const struct qk_export_array *array, size_t i, size_t ret_index[QK_TABLE_MAX_DIMS])
+{
+    const struct qk_node *node = array->node;
+    size_t rest = i;
+    for (size_t axis = node->n_dims; axis-- > 0;) {
+        ret_index[axis] = rest % node->shape[axis];
+        rest /= node->shape[axis];
+    }
+    return node->type != QK_TYPE_F64 || !isnan(node->v.f64[i]);
+}
+
+const char *qk_export_state(const struct qk_export_array *array, const size_t index[QK_TABLE_MAX_DIMS])
+{
+    if (array->state == NULL) {
+        return NULL;
+    }
+    size_t at = 0;
+    for (size_t i = 0; i < array->state->n_dims; i++) {
+        at = at * array->state->shape[i] + index[i];
+    }
+    return qk_state_name((enum qk_state)array->state->v.u8[at]);
+}

@@ -1,0 +1,352 @@
+/* Joining of runs: parts that computed different layers of one entry, and parts with different entries.
+ *
+ * The first part is the frame. Of every later part, each node either is new (an entry that no earlier part has) or must
+ * agree with what is there: attributes and values equal, except that along the entry group's part axis the rows come
+ * from the part that computed them. */
+#include "store/store.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "entry_group.h"
+#include "merge_attribute.h"
+
+struct merge {
+    const struct qk_table *const *parts;
+    const char *const *names;
+    size_t n_parts, p; /* p: the part at hand */
+    struct qk_table *out;
+};
+
+static const size_t value_sizes[] = {[QK_TYPE_F64] = sizeof(double),
+                                     [QK_TYPE_I64] = sizeof(int64_t),
+                                     [QK_TYPE_U8] = sizeof(uint8_t),
+                                     [QK_TYPE_STR] = sizeof(char *)};
+
+/* Name of the first part that has path. */
+static const char *first_with(const struct merge *m, const char *path)
+{
+    size_t i = 0;
+    while (i + 1 < m->n_parts && qk_table_find(m->parts[i], path) == NULL) {
+        i++;
+    }
+    return m->names[i];
+}
+
+/* The entry ("/drift/sft") in table that path belongs to, or NULL. */
+static const struct qk_node *entry_of(const struct qk_table *table, const char *path)
+{
+    const struct qk_entry_group *group = qk_entry_group_of(path);
+    size_t len = group == NULL ? 0 : qk_entry_length(group, path);
+    for (size_t i = 0; group != NULL && i < table->n_nodes; i++) {
+        const char *candidate = table->nodes[i]->path;
+        if (strncmp(candidate, path, len) == 0 && candidate[len] == '\0') {
+            return table->nodes[i];
+        }
+    }
+    return NULL;
+}
+
+static bool earlier_part_has_entry(const struct merge *m, const char *path)
+{
+    for (size_t i = 0; i < m->p; i++) {
+        if (entry_of(m->parts[i], path) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Index of the part axis among the array's dims; n_dims when it has none. */
+static size_t part_axis(const struct qk_node *node)
+{
+    const struct qk_entry_group *group = qk_entry_group_of(node->path);
+    size_t i = 0;
+    while (i < node->n_dims && (group == NULL || group->part_axis == NULL || strcmp(node->dims[i], group->part_axis))) {
+        i++;
+    }
+    return i;
+}
+
+static bool is_plain_array(const struct qk_node *node)
+{
+    return !node->is_group && !node->is_scale && part_axis(node) == node->n_dims;
+}
+
+/* ---- rows ---- */
+
+/* The part's own list of coordinates on an entry; NULL when it is no int64 list. */
+static const struct qk_attr *part_list(const struct qk_entry_group *group, const struct qk_node *entry)
+{
+    const struct qk_attr *attr = group->part_attr == NULL ? NULL : qk_node_attr(entry, group->part_attr);
+    return attr != NULL && attr->type == QK_TYPE_I64 ? attr : NULL;
+}
+
+static bool list_has(const struct qk_attr *list, int64_t value)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        if (list->v.i64[i] == value) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum qk_code copy_values(struct qk_table *table, struct qk_node *into, const struct qk_node *from, size_t at,
+                                size_t n, struct qk_err *err)
+{
+    size_t size = value_sizes[from->type];
+    if (from->type != QK_TYPE_STR) {
+        if (n > 0) {
+            memcpy((char *)into->v.p + at * size, (const char *)from->v.p + at * size, n * size);
+        }
+        return QK_OK;
+    }
+    for (size_t i = at; i < at + n; i++) {
+        into->v.str[i] = qk_arena_strdup(table->arena, from->v.str[i]);
+        if (into->v.str[i] == NULL) {
+            return qk_fail_nomem(err, "merge");
+        }
+    }
+    return QK_OK;
+}
+
+/* Takes the rows that the part computed. */
+static enum qk_code take_rows(const struct merge *m, struct qk_node *into, const struct qk_node *node, size_t axis,
+                              struct qk_err *err)
+{
+    const struct qk_attr *list = part_list(qk_entry_group_of(node->path), entry_of(m->parts[m->p], node->path));
+    const struct qk_node *scale = qk_table_find(m->parts[m->p], node->dims[axis]);
+    if (list == NULL || scale->type != QK_TYPE_I64) {
+        return qk_fail(err, QK_EFORMAT, "%s: %s: its entry does not say which rows it computed", m->names[m->p],
+                       node->path);
+    }
+    size_t n_outer = 1, n_inner = 1;
+    for (size_t i = 0; i < node->n_dims; i++) {
+        n_outer *= i < axis ? node->shape[i] : 1;
+        n_inner *= i > axis ? node->shape[i] : 1;
+    }
+    for (size_t row = 0; row < node->shape[axis]; row++) {
+        for (size_t o = 0; list_has(list, scale->v.i64[row]) && o < n_outer; o++) {
+            QK_TRY(copy_values(m->out, into, node, (o * node->shape[axis] + row) * n_inner, n_inner, err));
+        }
+    }
+    return QK_OK;
+}
+
+/* ---- nodes ---- */
+
+static enum qk_code clone_node(const struct merge *m, const struct qk_node *node, struct qk_err *err)
+{
+    struct qk_node *copy;
+    if (node->is_group) {
+        QK_TRY(qk_table_group(m->out, node->path, &copy, err));
+    } else if (node->is_scale) {
+        QK_TRY(qk_table_scale(m->out, node->path, node->type, node->n_values, &copy, err));
+    } else {
+        QK_TRY(qk_table_array(m->out, node->path, node->type, node->n_dims, node->dims, &copy, err));
+    }
+    if (!node->is_group) {
+        QK_TRY(copy_values(m->out, copy, node, 0, node->n_values, err));
+    }
+    for (size_t i = 0; i < node->n_attrs; i++) {
+        QK_TRY(qk_attribute_copy(m->out, copy, &node->attrs[i], err));
+    }
+    return QK_OK;
+}
+
+static bool same_shape(const struct qk_node *a, const struct qk_node *b)
+{
+    if (a->is_group != b->is_group || a->is_scale != b->is_scale || a->type != b->type || a->n_dims != b->n_dims) {
+        return false;
+    }
+    for (size_t i = 0; i < a->n_dims; i++) {
+        if (a->shape[i] != b->shape[i] || strcmp(a->dims[i], b->dims[i]) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Index of the first value that differs, n_values when none does. */
+static size_t first_difference(const struct qk_node *a, const struct qk_node *b)
+{
+    size_t size = value_sizes[a->type], i = 0;
+    while (i < a->n_values && (a->type == QK_TYPE_STR ? strcmp(a->v.str[i], b->v.str[i]) == 0
+                                                      : memcmp((const char *)a->v.p + i * size,
+                                                               (const char *)b->v.p + i * size, size) == 0)) {
+        i++;
+    }
+    return i;
+}
+
+/* The entry's list of computed coordinates: refuses what an earlier part has, then joins in ascending order. */
+static enum qk_code join_part_list(const struct merge *m, const struct qk_entry_group *group, struct qk_node *into,
+                                   const struct qk_node *node, struct qk_err *err)
+{
+    const struct qk_attr *a = part_list(group, into), *b = part_list(group, node);
+    if (a == NULL || b == NULL) {
+        return qk_fail(err, QK_EFORMAT, "%s: %s: no attribute '%s'", b == NULL ? m->names[m->p] : m->names[0],
+                       node->path, group->part_attr);
+    }
+    for (size_t q = 0; q < m->p; q++) {
+        const struct qk_node *other = qk_table_find(m->parts[q], node->path);
+        const struct qk_attr *list = other == NULL ? NULL : part_list(group, other);
+        for (size_t i = 0; list != NULL && i < b->n; i++) {
+            if (list_has(list, b->v.i64[i])) {
+                return qk_fail(err, QK_EMISMATCH, "%s: %s: %s: overlap with %s (both computed %" PRId64 ")",
+                               m->names[m->p], node->path, group->part_attr, m->names[q], b->v.i64[i]);
+            }
+        }
+    }
+    int64_t *all = qk_arena_alloc(m->out->arena, a->n + b->n, sizeof(*all));
+    if (all == NULL) {
+        return qk_fail_nomem(err, "merge");
+    }
+    size_t n = 0;
+    for (size_t i = 0; i < a->n + b->n; i++) {
+        int64_t value = i < a->n ? a->v.i64[i] : b->v.i64[i - a->n];
+        size_t k = n++;
+        for (; k > 0 && all[k - 1] > value; k--) {
+            all[k] = all[k - 1];
+        }
+        all[k] = value;
+    }
+    return qk_node_attr_i64s(m->out, into, group->part_attr, all, n, err);
+}
+
+/* A node that is in out already. */
+static enum qk_code join_node(const struct merge *m, struct qk_node *into, const struct qk_node *node,
+                              struct qk_err *err)
+{
+    const char *name = m->names[m->p], *first = first_with(m, node->path), *own = NULL;
+    if (!same_shape(into, node)) {
+        return qk_fail(err, QK_EMISMATCH, "%s: %s: type, axes or shape differ from %s", name, node->path, first);
+    }
+    const struct qk_entry_group *group = qk_entry_group_of(node->path);
+    bool is_entry = group != NULL && node->path[qk_entry_length(group, node->path)] == '\0';
+    if (is_entry && group->part_attr != NULL) {
+        QK_TRY(join_part_list(m, group, into, node, err));
+        own = group->part_attr;
+    }
+    QK_TRY(qk_merge_attributes(m->out, into, first, node, name, own, err));
+    if (node->is_group) {
+        return QK_OK;
+    }
+    size_t axis = part_axis(node);
+    if (axis < node->n_dims) {
+        return take_rows(m, into, node, axis, err);
+    }
+    size_t i = first_difference(into, node);
+    if (i < node->n_values) {
+        return qk_fail(err, QK_EMISMATCH, "%s: %s: values differ from %s (the first at index %zu of %zu)", name,
+                       node->path, first, i, node->n_values);
+    }
+    return QK_OK;
+}
+
+static bool is_entry_group(const char *path)
+{
+    char below[64];
+    size_t len = strlen(path);
+    if (len + 2 >= sizeof(below)) {
+        return false;
+    }
+    memcpy(below, path, len);
+    memcpy(below + len, "/x", 3);
+    return qk_entry_group_of(path) == NULL && qk_entry_group_of(below) != NULL;
+}
+
+static enum qk_code add_part(const struct merge *m, struct qk_err *err)
+{
+    const struct qk_table *part = m->parts[m->p];
+    for (size_t i = 0; i < m->out->n_nodes; i++) {
+        const struct qk_node *node = m->out->nodes[i];
+        bool free_to_miss =
+            is_entry_group(node->path) ||
+            (qk_entry_group_of(node->path) != NULL && (entry_of(part, node->path) == NULL || is_plain_array(node)));
+        if (!free_to_miss && qk_table_find(part, node->path) == NULL) {
+            return qk_fail(err, QK_EMISMATCH, "%s: %s: is missing (%s has it)", m->names[m->p], node->path,
+                           first_with(m, node->path));
+        }
+    }
+    for (size_t i = 0; i < part->n_nodes; i++) {
+        const struct qk_node *node = part->nodes[i];
+        struct qk_node *into = qk_table_find(m->out, node->path);
+        if (into != NULL) {
+            QK_TRY(join_node(m, into, node, err));
+            continue;
+        }
+        bool may_be_new =
+            is_entry_group(node->path) ||
+            (qk_entry_group_of(node->path) != NULL && (!earlier_part_has_entry(m, node->path) || is_plain_array(node)));
+        if (!may_be_new) {
+            return qk_fail(err, QK_EMISMATCH, "%s: %s: is not in %s", m->names[m->p], node->path, m->names[0]);
+        }
+        QK_TRY(clone_node(m, node, err));
+    }
+    return QK_OK;
+}
+
+/* ---- gaps ---- */
+
+static enum qk_code check_entry_whole(const struct merge *m, const struct qk_node *entry, struct qk_err *err)
+{
+    const struct qk_entry_group *group = qk_entry_group_of(entry->path);
+    if (group == NULL || group->part_attr == NULL || entry->path[qk_entry_length(group, entry->path)] != '\0') {
+        return QK_OK;
+    }
+    const struct qk_attr *list = part_list(group, entry);
+    const struct qk_node *scale = qk_table_find(m->out, group->part_axis);
+    if (list == NULL || scale == NULL || scale->type != QK_TYPE_I64) {
+        return qk_fail(err, QK_EFORMAT, "%s: %s: no attribute '%s', or no axis %s", first_with(m, entry->path),
+                       entry->path, group->part_attr, group->part_axis);
+    }
+    struct qk_str missing = {0};
+    size_t n = 0;
+    for (size_t i = 0; i < scale->n_values; i++) {
+        if (!list_has(list, scale->v.i64[i]) && n++ < 16) {
+            qk_str_addf(&missing, "%s%" PRId64, n == 1 ? "" : ", ", scale->v.i64[i]);
+        }
+    }
+    if (n == 0) {
+        return QK_OK;
+    }
+    enum qk_code code =
+        qk_fail(err, QK_EMISMATCH, "%s: %s: no part computed %zu of %zu: %s%s", entry->path, group->part_attr, n,
+                scale->n_values, missing.s == NULL ? "" : missing.s, n > 16 ? ", …" : "");
+    qk_str_release(&missing);
+    return code;
+}
+
+static enum qk_code merge_parts(struct merge *m, struct qk_err *err)
+{
+    for (size_t i = 0; i < m->parts[0]->n_nodes; i++) {
+        QK_TRY(clone_node(m, m->parts[0]->nodes[i], err));
+    }
+    for (m->p = 1; m->p < m->n_parts; m->p++) {
+        QK_TRY(add_part(m, err));
+    }
+    for (size_t i = 0; i < m->out->n_nodes; i++) {
+        QK_TRY(check_entry_whole(m, m->out->nodes[i], err));
+    }
+    return QK_OK;
+}
+
+enum qk_code qk_merge(const struct qk_table *const *parts, const char *const *names, size_t n, struct qk_table **ret,
+                      struct qk_err *err)
+{
+    if (n == 0) {
+        return qk_fail(err, QK_EUSAGE, "nothing to merge");
+    }
+    struct merge m = {.parts = parts, .names = names, .n_parts = n};
+    QK_TRY(qk_table_new(&m.out, err));
+    enum qk_code code = merge_parts(&m, err);
+    if (code != QK_OK) {
+        qk_table_free(m.out);
+        return code;
+    }
+    *ret = m.out;
+    return QK_OK;
+}
