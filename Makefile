@@ -1,0 +1,38 @@
+# A thin front for meson. `make demo` and `make test` do everything from a fresh checkout on.
+#   make test SANITIZE=address,undefined   builds and tests with sanitizers, in build-asan
+#   make install [PREFIX=/usr] [DESTDIR=…]
+BUILD := $(if $(SANITIZE),$(if $(findstring thread,$(SANITIZE)),build-tsan,build-asan),build)
+SETUP := $(if $(SANITIZE),-Db_sanitize=$(SANITIZE) -Db_lundef=false)
+SLOWER := $(if $(SANITIZE),--timeout-multiplier=5)
+export UBSAN_OPTIONS := halt_on_error=1:print_stacktrace=1
+
+.PHONY: build packages demo test bench install format docs clean
+
+build: packages
+	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) $(SETUP)
+	@ninja -C $(BUILD)
+
+packages:
+	@sh .ci/packages
+
+demo: build
+	@sh .ci/demo $(BUILD)/src/cli/qkscope
+
+test: build
+	@sh .ci/test $(BUILD) $(SLOWER)
+
+bench: build
+	@meson test -C $(BUILD) --no-rebuild --benchmark --verbose
+
+install: build
+	@$(if $(PREFIX),meson configure $(BUILD) -Dprefix=$(PREFIX))
+	@meson install -C $(BUILD)
+
+format:
+	@find src analyses tests -name '*.[ch]' -exec clang-format-14 -i {} +
+
+docs: build
+	@sh .ci/docs $(BUILD)/src/cli/qkscope docs
+
+clean:
+	@rm -rf build build-asan build-tsan
