@@ -120,7 +120,7 @@ enum qk_code qk_merge_attributes(struct qk_table *table, struct qk_node *into, c
             return qk_fail(err, QK_EMISMATCH, "%s: %s: attribute '%s' is missing (%s has it)", name, node->path,
                            a->name, first);
         }
-        if (qk_streq(a->name, own) || attributes_equal(a, b)) {
+        if ((own != NULL && qk_streq(a->name, own)) || attributes_equal(a, b)) {
             continue;
         }
         attribute_join join = rule_of(node->path, a, b);

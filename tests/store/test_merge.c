@@ -1,0 +1,249 @@
+/* Joining parts of a run: the whole equals a single run bit for bit; everything that does not fit is refused by name.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "store/store.h"
+#include "synthetic_run.h"
+#include "table_equal.h"
+
+enum { MAX_PARTS = 4 };
+static const char *const part_names[MAX_PARTS] = {"a.h5", "b.h5", "c.h5", "d.h5"};
+static const char *const two_tuned[] = {"sft", "rl", NULL}, *const rl_only[] = {"rl", NULL};
+
+static struct qk_table *part(size_t first, size_t last)
+{
+    struct synthetic_run run = synthetic_whole();
+    run.first = first;
+    run.last = last;
+    return synthetic_table(&run);
+}
+
+/* Merges and frees the parts. */
+static enum qk_code merge(struct qk_table **parts, size_t n, struct qk_table **ret, struct qk_err *err)
+{
+    *err = (struct qk_err){0};
+    enum qk_code code = qk_merge((const struct qk_table *const *)parts, part_names, n, ret, err);
+    for (size_t i = 0; i < n; i++) {
+        qk_table_free(parts[i]);
+    }
+    return code;
+}
+
+static void assert_refused(struct qk_table **parts, size_t n, const char *const *words)
+{
+    struct qk_table *whole = NULL;
+    struct qk_err err;
+    assert_int_equal(merge(parts, n, &whole, &err), QK_EMISMATCH);
+    assert_null(whole);
+    for (; *words != NULL; words++) {
+        if (strstr(err.text, *words) == NULL) {
+            fail_msg("'%s' does not say '%s'", err.text, *words);
+        }
+    }
+}
+
+static void assert_same_file(const struct qk_table *a, const struct qk_table *b)
+{
+    char directory[] = "/tmp/qk-merge-XXXXXX";
+    assert_non_null(mkdtemp(directory));
+    const struct qk_table *tables[] = {a, b};
+    char *bytes[2];
+    size_t n[2];
+    for (size_t i = 0; i < 2; i++) {
+        char *path = qk_path_join(directory, part_names[i]);
+        assert_int_equal(qk_store_write(tables[i], path, false, NULL), QK_OK);
+        assert_int_equal(qk_file_slurp(path, 1 << 28, &bytes[i], &n[i], NULL), QK_OK);
+        unlink(path);
+        qk_free(path);
+    }
+    rmdir(directory);
+    assert_int_equal(n[0], n[1]);
+    assert_memory_equal(bytes[0], bytes[1], n[0]);
+    qk_free(bytes[0]);
+    qk_free(bytes[1]);
+}
+
+static void assert_merges_to(struct qk_table **parts, size_t n, struct qk_table *single)
+{
+    struct qk_table *whole;
+    struct qk_err err;
+    if (merge(parts, n, &whole, &err) != QK_OK) {
+        fail_msg("%s", err.text);
+    }
+    assert_tables_equal(single, whole);
+    assert_same_file(single, whole);
+    qk_table_free(whole);
+    qk_table_free(single);
+}
+
+static void test_layer_ranges(void **state)
+{
+    (void)state;
+    struct qk_table *halves[] = {part(0, 2), part(3, 5)};
+    assert_merges_to(halves, 2, part(0, 5));
+    struct qk_table *mixed[] = {part(4, 5), part(0, 0), part(2, 3), part(1, 1)};
+    assert_merges_to(mixed, 4, part(0, 5));
+    struct qk_table *alone[] = {part(0, 5)};
+    assert_merges_to(alone, 1, part(0, 5));
+}
+
+static void test_checkpoints(void **state)
+{
+    (void)state;
+    struct synthetic_run both = synthetic_whole(), rl = synthetic_whole();
+    both.tuned = two_tuned;
+    rl.tuned = rl_only;
+    struct qk_table *parts[] = {part(0, 5), synthetic_table(&rl)};
+    assert_merges_to(parts, 2, synthetic_table(&both));
+    struct qk_table *split[] = {part(0, 2), part(3, 5), synthetic_table(&rl)};
+    assert_merges_to(split, 3, synthetic_table(&both));
+}
+
+static void test_gap(void **state)
+{
+    (void)state;
+    struct qk_table *parts[] = {part(0, 1), part(4, 5)};
+    const char *const words[] = {"/drift/sft", "layers", "2, 3", NULL};
+    assert_refused(parts, 2, words);
+    struct qk_table *alone[] = {part(1, 5)};
+    const char *const first[] = {"/drift/sft", ": 0", NULL};
+    assert_refused(alone, 1, first);
+}
+
+static void test_overlap(void **state)
+{
+    (void)state;
+    struct qk_table *parts[] = {part(0, 1), part(2, 3), part(3, 5)};
+    const char *const words[] = {"c.h5", "overlap with b.h5", "3", NULL};
+    assert_refused(parts, 3, words);
+}
+
+static void test_other_options(void **state)
+{
+    (void)state;
+    struct synthetic_run run = synthetic_whole();
+    run.first = 3;
+    run.options = "kinds=full";
+    struct qk_table *parts[] = {part(0, 2), synthetic_table(&run)};
+    const char *const words[] = {"b.h5", "a.h5", "/drift/sft", "config_hash", "'all'", "'kinds=full'", NULL};
+    assert_refused(parts, 2, words);
+}
+
+static void test_other_inputs(void **state)
+{
+    (void)state;
+    struct synthetic_run run = synthetic_whole();
+    run.first = 3;
+    run.base_bytes = 7;
+    struct qk_table *parts[] = {part(0, 2), synthetic_table(&run)};
+    const char *const words[] = {"b.h5", "a.h5", "/checkpoints/base", "total_bytes", "123456789", "found 7", NULL};
+    assert_refused(parts, 2, words);
+    run = synthetic_whole();
+    run.first = 3;
+    run.n_heads = 4;
+    struct qk_table *heads[] = {part(0, 2), synthetic_table(&run)};
+    const char *const shape[] = {"b.h5", "a.h5", "/model/head", "shape", NULL};
+    assert_refused(heads, 2, shape);
+}
+
+static struct qk_node *add_array(struct qk_table *table, const char *path, const char *axis)
+{
+    struct qk_node *node;
+    assert_int_equal(qk_table_array(table, path, QK_TYPE_F64, 1, &axis, &node, NULL), QK_OK);
+    return node;
+}
+
+/* Datasets that not all parts have: fine where no axis is shared out, else some rows would be missing. */
+static void test_datasets_of_some_parts(void **state)
+{
+    (void)state;
+    struct qk_table *parts[] = {part(0, 2), part(3, 5)}, *single = part(0, 5);
+    add_array(parts[1], "/drift/sft/extra", "/model/module")->v.f64[0] = 1;
+    add_array(single, "/drift/sft/extra", "/model/module")->v.f64[0] = 1;
+    assert_merges_to(parts, 2, single);
+    struct qk_table *later[] = {part(0, 2), part(3, 5)};
+    add_array(later[1], "/drift/sft/extra", "/model/layer");
+    const char *const words[] = {"b.h5", "/drift/sft/extra", "is not in a.h5", NULL};
+    assert_refused(later, 2, words);
+    struct qk_table *earlier[] = {part(0, 2), part(3, 5)};
+    add_array(earlier[0], "/drift/sft/extra", "/model/layer");
+    const char *const missing[] = {"b.h5", "/drift/sft/extra", "is missing", "a.h5", NULL};
+    assert_refused(earlier, 2, missing);
+    struct qk_table *outside[] = {part(0, 2), part(3, 5)};
+    add_array(outside[1], "/model/extra", "/model/layer");
+    const char *const model[] = {"b.h5", "/model/extra", "is not in a.h5", NULL};
+    assert_refused(outside, 2, model);
+}
+
+static void test_values_that_must_agree(void **state)
+{
+    (void)state;
+    struct qk_table *parts[] = {part(0, 2), part(3, 5)};
+    qk_table_find(parts[1], "/drift/sft/outer_rel_drift")->v.f64[0] = 0.5;
+    const char *const words[] = {"b.h5", "/drift/sft/outer_rel_drift", "values differ from a.h5", "index 0 of 2", NULL};
+    assert_refused(parts, 2, words);
+    struct qk_table *kinds[] = {part(0, 2), part(3, 5)};
+    qk_table_find(kinds[1], "/model/layer_kind")->v.str[5] = "ssm";
+    const char *const kind[] = {"b.h5", "/model/layer_kind", "index 5 of 6", NULL};
+    assert_refused(kinds, 2, kind);
+}
+
+static void test_history(void **state)
+{
+    (void)state;
+    struct qk_table *parts[] = {part(0, 2), part(3, 5)}, *whole;
+    struct qk_err err;
+    const char *const line = "qkscope drift base sft --layers 3-5 -o b.h5";
+    assert_int_equal(qk_node_attr_strs(parts[1], parts[1]->nodes[0], "history", &line, 1, NULL), QK_OK);
+    assert_int_equal(qk_node_attr_str(parts[1], parts[1]->nodes[0], "created", "2026-01-02T00:00:00Z", NULL), QK_OK);
+    assert_int_equal(merge(parts, 2, &whole, &err), QK_OK);
+    const struct qk_attr *history = qk_node_attr(whole->nodes[0], "history");
+    assert_int_equal(history->n, 3);
+    assert_string_equal(history->v.str[0], "qkscope drift base sft -o run.h5");
+    assert_string_equal(history->v.str[2], line);
+    assert_string_equal(qk_node_attr_get_str(whole->nodes[0], "created"), "2026-01-02T00:00:00Z");
+    qk_table_free(whole);
+}
+
+static void test_allocation_failures(void **state)
+{
+    (void)state;
+    struct qk_table *parts[] = {part(0, 2), part(3, 5)}, *whole = NULL;
+    enum qk_code code = QK_ENOMEM;
+    size_t n_failures = 0;
+    for (size_t k = 1; code != QK_OK; k++, n_failures++) {
+        qk_alloc_fail_after(k);
+        code = qk_merge((const struct qk_table *const *)parts, part_names, 2, &whole, NULL);
+        qk_alloc_fail_after(0);
+        assert_true(code == QK_OK || code == QK_ENOMEM);
+        assert_true((whole != NULL) == (code == QK_OK));
+    }
+    assert_true(n_failures > 2);
+    qk_table_free(whole);
+    qk_table_free(parts[0]);
+    qk_table_free(parts[1]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_layer_ranges),
+        cmocka_unit_test(test_checkpoints),
+        cmocka_unit_test(test_gap),
+        cmocka_unit_test(test_overlap),
+        cmocka_unit_test(test_other_options),
+        cmocka_unit_test(test_other_inputs),
+        cmocka_unit_test(test_datasets_of_some_parts),
+        cmocka_unit_test(test_values_that_must_agree),
+        cmocka_unit_test(test_history),
+        cmocka_unit_test(test_allocation_failures),
+    };
+    return cmocka_run_group_tests_name("merge", tests, NULL, NULL);
+}
