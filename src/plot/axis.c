@@ -4,7 +4,7 @@
 #include <math.h>
 
 /* Room that a tick label needs: across the text on y and cb, along it on x. */
-static const double tick_cm_y = 0.62, tick_cm_x = 0.9, count_cm_y = 0.4, count_cm_x = 0.52;
+static const double tick_cm_y = 0.62, tick_cm_x = 0.9, count_cm_y = 0.36, count_cm_x = 0.48;
 
 void qk_range_add(struct qk_range *range, double value)
 {
@@ -65,6 +65,13 @@ void qk_range_finish(struct qk_range *range, bool want_log)
     }
     range->lo = lo > 0.6 * hi && range->n_zero == 0 ? floor((lo - 0.05 * step) / step) * step : 0;
     range->hi = ceil((hi + 0.05 * step) / step) * step;
+}
+
+void qk_range_lift_zero(struct qk_range *range)
+{
+    if (!range->log && range->n_zero > 0 && range->n > 0) {
+        range->lo = -0.03 * range->hi;
+    }
 }
 
 static void set_log(struct qk_sheet *sheet, const char *axis, const struct qk_range *range, double fit)

@@ -21,6 +21,9 @@ void qk_range_add_values(struct qk_range *range, const struct qk_values *values)
 /* Chooses a logarithmic axis when the positive values span more than two decades (or when asked to), else one that
  * starts at 0 unless that would waste most of it; rounds the ends outwards. Without values the axis is 0 … 1. */
 void qk_range_finish(struct qk_range *range, bool want_log);
+/* After finishing: lets a linear axis begin a little below 0 when there are exact zeros, so that they do not hide in
+ * the frame. */
+void qk_range_lift_zero(struct qk_range *range);
 
 /* Emits range, scale and ticks of axis "x", "y" or "cb" that is length cm long. */
 void qk_axis_set(struct qk_sheet *sheet, const char *axis, const struct qk_range *range, double length);

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdint.h>
 
+#include "axis.h"
 #include "figure.h"
 #include "grid.h"
 #include "heatmap.h"
@@ -97,7 +98,7 @@ static void draw_panel(struct qk_sheet *sheet, const struct qk_run_view *view, c
     struct qk_heatmap map = map_of(&cells);
     qk_sheet_panel(sheet, box);
     if (i == 0) {
-        qk_head_draw(sheet, view, NULL);
+        qk_head_draw(sheet, view, QK_HEAD_STRIP);
         add_notes(sheet, seen);
         double right = sheet->width - grid->right + 0.15, bottom = sheet->height;
         for (size_t k = 0; k < grid->n; k++) {
@@ -106,12 +107,12 @@ static void draw_panel(struct qk_sheet *sheet, const struct qk_run_view *view, c
         double middle = (bottom + box.top) / 2;
         double half = (box.top - bottom) / 2 < 2.2 ? (box.top - bottom) / 2 : 2.2;
         qk_sheet_colour_bar(sheet, (struct qk_box){right, middle - half, right + 0.22, middle + half});
-        qk_axis_set(sheet, "cb", range, 2 * half);
         qk_sheet_text(sheet, sheet->width - 0.2, middle, "center", "relative drift $‖Δ‖ / ‖W‖$", NULL, "rotate by 90");
     }
+    qk_axis_set(sheet, "cb", range, 4);
     qk_layer_strip_draw(sheet, view, box);
     qk_grid_title(sheet, box, qk_layer_strip_height(view), panels[i].title);
-    qk_grid_y_title(sheet, box, 0.75, panels[i].rows);
+    qk_grid_y_title(sheet, box, 0.85, panels[i].rows);
     qk_grid_layer_axis(sheet, grid, i, view);
     qk_axis_set_count(sheet, "y", 0, map.n_y, box.top - box.bottom);
     qk_heatmap_plot(sheet, &map, range, box.right - box.left, box.top - box.bottom);
@@ -133,10 +134,10 @@ static enum qk_code draw(struct qk_sheet *sheet, const struct qk_run_view *view,
     struct qk_grid grid = {.n = N_PANELS,
                            .cols = sheet->wide ? N_PANELS : 1,
                            .panel_height = panel_height(most, sheet->wide),
-                           .left = 1.05,
+                           .left = 1.15,
                            .right = 1.7,
-                           .gap_x = 1.15,
-                           .title = 0.42 + qk_layer_strip_height(view),
+                           .gap_x = 1.2,
+                           .title = 0.44 + qk_layer_strip_height(view),
                            .axis = 0.12,
                            .foot = QK_GRID_FOOT + notes};
     qk_grid_place(sheet, &grid, qk_head_height(view));

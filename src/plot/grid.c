@@ -1,6 +1,9 @@
 /* Panels in rows and columns: see grid.h. */
 #include "grid.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "axis.h"
 #include "palette.h"
 
@@ -40,7 +43,7 @@ void qk_grid_layer_axis(struct qk_sheet *sheet, const struct qk_grid *grid, size
 
 void qk_grid_title(struct qk_sheet *sheet, struct qk_box box, double strip, const char *markup)
 {
-    qk_sheet_text(sheet, box.left, box.top + strip + 0.2, "left", markup, NULL, "");
+    qk_sheet_text(sheet, box.left, box.top + strip + 0.22, "left", markup, NULL, "");
 }
 
 void qk_grid_y_title(struct qk_sheet *sheet, struct qk_box box, double x, const char *markup)
@@ -50,7 +53,25 @@ void qk_grid_y_title(struct qk_sheet *sheet, struct qk_box box, double x, const 
 
 void qk_grid_x_title(struct qk_sheet *sheet, struct qk_box box, const char *markup)
 {
-    qk_sheet_text(sheet, (box.left + box.right) / 2, box.bottom - 0.72, "center", markup, NULL, "");
+    qk_sheet_text(sheet, (box.left + box.right) / 2, box.bottom - 0.7, "center", markup, NULL, "");
+}
+
+double qk_grid_legend(struct qk_sheet *sheet, double x, double y, const struct qk_legend *entries)
+{
+    for (; entries->label != NULL; entries++) {
+        double sample = entries->dash != NULL ? 0.42 : 0.16;
+        if (entries->dash != NULL) {
+            char line[96];
+            (void)snprintf(line, sizeof line, "linewidth 1 dashtype %s linecolor rgb '%s'", entries->dash,
+                           entries->colour);
+            qk_sheet_rule(sheet, x, y, x + sample, y, line);
+        } else {
+            qk_sheet_rectangle(sheet, (struct qk_box){x, y - 0.08, x + sample, y + 0.08}, entries->colour);
+        }
+        qk_sheet_text(sheet, x + sample + 0.08, y, "left", entries->label, NULL, "");
+        x += sample + 0.28 + (double)strlen(entries->label) * 0.138;
+    }
+    return x;
 }
 
 void qk_grid_note(struct qk_sheet *sheet, size_t line, const char *markup)

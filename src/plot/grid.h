@@ -33,6 +33,14 @@ void qk_grid_title(struct qk_sheet *sheet, struct qk_box box, double strip, cons
 void qk_grid_y_title(struct qk_sheet *sheet, struct qk_box box, double x, const char *markup);
 /* Title of the x axis below a panel. */
 void qk_grid_x_title(struct qk_sheet *sheet, struct qk_box box, const char *markup);
+/* A row of coloured samples with their names, starting at (x, y); gives the x behind it. Entries end with label NULL.
+ */
+struct qk_legend {
+    const char *label;
+    const char *colour; /* "#rrggbb" */
+    const char *dash;   /* NULL: a square; else a line of that dash type */
+};
+double qk_grid_legend(struct qk_sheet *sheet, double x, double y, const struct qk_legend *entries);
 /* A note in the lowest line of the sheet; line 0 is the lowest. */
 void qk_grid_note(struct qk_sheet *sheet, size_t line, const char *markup);
 #define QK_GRID_FOOT 0.95

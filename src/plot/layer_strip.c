@@ -1,6 +1,7 @@
 /* Layer kinds on the layer axis: see layer_strip.h. */
 #include "layer_strip.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "palette.h"
@@ -13,13 +14,13 @@ struct kind_style {
 };
 
 static const struct kind_style kinds[] = {
-    {"full", "full attention", "#15305b", "1"}, {"sliding", "sliding window", "#5b8fc7", "(8,3)"},
-    {"linear", "linear", "#f2b84b", "(2,2)"},   {"ssm", "state space", "#b0557f", "(6,2,1,2)"},
-    {"none", "no Q, K", "#d0d0d0", "(1,3)"},
+    {"full", "full attention", "#15305b", "1"}, {"sliding", "sliding window", "#5b8fc7", "(12,4)"},
+    {"linear", "linear", "#f2b84b", "(5,3)"},   {"ssm", "state space", "#b0557f", "(10,3,2,3)"},
+    {"none", "no Q, K", "#d0d0d0", "(2,4)"},
 };
 enum { N_KINDS = sizeof kinds / sizeof kinds[0] };
 
-static const double strip_gap = 0.05, strip_height = 0.13, line_height = 0.4, char_cm = 0.158;
+static const double strip_gap = 0.05, strip_height = 0.13, line_height = 0.38, char_cm = 0.135;
 
 static const struct kind_style *style_of(const struct qk_run_view *view, size_t layer)
 {
@@ -62,26 +63,29 @@ double qk_head_height(const struct qk_run_view *view)
     return 0.1 + line_height * (is_mixed(view) ? 2 : 1);
 }
 
-void qk_head_draw(struct qk_sheet *sheet, const struct qk_run_view *view, const char *more)
+void qk_head_draw(struct qk_sheet *sheet, const struct qk_run_view *view, enum qk_head_style style)
 {
     const char *names[] = {view->checkpoints[view->current], view->base};
     double y = sheet->height - 0.1 - line_height / 2;
     qk_sheet_text(sheet, 0.15, y, "left", "@ against @", names, "");
-    if (more != NULL) {
-        qk_sheet_text(sheet, sheet->width - 0.15, y, "right", more, NULL, "textcolor rgb '" QK_INK_FAINT "'");
-    }
-    if (!is_mixed(view)) {
+    if (!is_mixed(view) || style == QK_HEAD_PLAIN) {
         return;
     }
-    double x = 0.15;
+    double x = 0.15, sample = style == QK_HEAD_DASH ? 0.6 : 0.32;
     y -= line_height;
     for (size_t i = 0; i < N_KINDS; i++) {
-        if (!is_present(view, &kinds[i])) {
+        if (!is_present(view, &kinds[i]) || (style == QK_HEAD_DASH && strcmp(kinds[i].name, "none") == 0)) {
             continue;
         }
-        qk_sheet_rectangle(sheet, (struct qk_box){x, y - 0.08, x + 0.32, y + 0.08}, kinds[i].colour);
-        qk_sheet_text(sheet, x + 0.42, y, "left", kinds[i].legend, NULL, "");
-        x += 0.62 + (double)strlen(kinds[i].legend) * char_cm;
+        if (style == QK_HEAD_DASH) {
+            char line[96];
+            (void)snprintf(line, sizeof line, "linewidth 1.2 dashtype %s linecolor rgb '#333333'", kinds[i].dash);
+            qk_sheet_rule(sheet, x, y, x + sample, y, line);
+        } else {
+            qk_sheet_rectangle(sheet, (struct qk_box){x, y - 0.08, x + sample, y + 0.08}, kinds[i].colour);
+        }
+        qk_sheet_text(sheet, x + sample + 0.1, y, "left", kinds[i].legend, NULL, "");
+        x += sample + 0.35 + (double)strlen(kinds[i].legend) * char_cm;
     }
 }
 

@@ -8,9 +8,13 @@
 
 /* Height that the head of a sheet takes: the line with the names, and the legend where there is one. */
 double qk_head_height(const struct qk_run_view *view);
-/* "tuned against base" and the legend of the layer kinds, at the top of the sheet. Belongs into the first panel.
- * more (may be NULL): an addition at the right end of the first line. */
-void qk_head_draw(struct qk_sheet *sheet, const struct qk_run_view *view, const char *more);
+enum qk_head_style {
+    QK_HEAD_PLAIN, /* names only */
+    QK_HEAD_STRIP, /* and the colours of the strip */
+    QK_HEAD_DASH,  /* and the dash types of lines */
+};
+/* "tuned against base" and a legend of the layer kinds, at the top of the sheet. Belongs into the first panel. */
+void qk_head_draw(struct qk_sheet *sheet, const struct qk_run_view *view, enum qk_head_style style);
 /* Strip above box, whose x axis runs over all layers. Nothing when all layers are of one kind. */
 void qk_layer_strip_draw(struct qk_sheet *sheet, const struct qk_run_view *view, struct qk_box box);
 /* Height it takes with its distance, 0 when it is left out. */

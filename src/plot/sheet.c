@@ -127,33 +127,43 @@ void qk_sheet_break(struct qk_sheet *sheet)
     qk_str_addc(&sheet->data, '\n');
 }
 
-/* The terminals. Sizes are those in print: 8 pt text in a figure that is included at its natural width. */
+/* Pictures of one page must not share their ids: the svg terminal takes letters, digits and '_' for that. */
+static void add_identifier(struct qk_str *out, const char *stem)
+{
+    for (const char *s = stem; *s != '\0'; s++) {
+        bool keep = (*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || (*s >= '0' && *s <= '9');
+        qk_str_addc(out, keep ? *s : '_');
+    }
+}
+
+/* The terminals. Cairo counts 96 points to the inch, so 0.75 makes them points of print: 8 pt text in a figure that is
+ * included at its natural width. */
 static void add_terminals(const struct qk_sheet *sheet, struct qk_str *out)
 {
     double w = sheet->width, h = sheet->height;
     double png = png_dpi / cm_per_inch, svg = svg_dpi / cm_per_inch;
     qk_str_addf(out,
                 "if (format eq 'pdf') {\n"
-                "    set terminal pdfcairo enhanced color font font.',%g' fontscale 1 linewidth 1 size %gcm, %gcm\n"
+                "    set terminal pdfcairo enhanced color font font.',%g' fontscale 0.75 linewidth 1 size %gcm, %gcm\n"
                 "}\n",
                 font_pt, w, h);
     qk_str_addf(out,
                 "if (tex) {\n"
-                "    set terminal cairolatex pdf input color font ',%g' fontscale 1 linewidth 1 size %gcm, %gcm\n"
+                "    set terminal cairolatex pdf input color font ',%g' fontscale 0.75 linewidth 1 size %gcm, %gcm\n"
                 "}\n",
                 font_pt, w, h);
     qk_str_addf(out,
                 "if (format eq 'svg') {\n"
-                "    set terminal svg enhanced font font.',%.2f' linewidth 0.67 size %.0f, %.0f name '%s' "
-                "background '#ffffff'\n"
-                "}\n",
-                font_pt * svg_dpi / 72, w * svg, h * svg, sheet->stem);
+                "    set terminal svg enhanced font font.',%.2f' linewidth 0.67 size %.0f, %.0f name '",
+                font_pt * svg_dpi / 72, w * svg, h * svg);
+    add_identifier(out, sheet->stem);
+    qk_str_add(out, "' background '#ffffff'\n}\n");
     qk_str_addf(out,
                 "if (format eq 'png') {\n"
                 "    set terminal pngcairo enhanced color font font.',%g' fontscale %.4f linewidth %.2f pointscale "
                 "%.2f size %.0f, %.0f background '#ffffff'\n"
                 "}\n",
-                font_pt, png_dpi / 72, png_dpi / 150, png_dpi / 150, w * png, h * png);
+                font_pt, png_dpi / 96, png_dpi / 150, png_dpi / 150, w * png, h * png);
 }
 
 enum qk_code qk_sheet_script(const struct qk_sheet *sheet, struct qk_str *ret, struct qk_err *err)
@@ -180,8 +190,9 @@ enum qk_code qk_sheet_script(const struct qk_sheet *sheet, struct qk_str *ret, s
     qk_str_addf(ret,
                 "\nunset multiplot\n"
                 "unset output\n"
-                "if (tex) { set print '%s.tex'; print '\\input{%s-inc}'; set print }\n",
-                sheet->stem, sheet->stem);
+                "if (tex) { set print '%s.tex'; print "
+                "'\\begingroup\\fontsize{%g}{%g}\\selectfont\\input{%s-inc}\\endgroup'; set print }\n",
+                sheet->stem, font_pt, font_pt * 1.2, sheet->stem);
     if (ret->failed || sheet->body.failed || sheet->data.failed) {
         return qk_fail_nomem(err, "script of a figure");
     }

@@ -1,0 +1,34 @@
+/* One line per layer: the median over its heads along a third axis (angle index, distance, wavelength), coloured by
+ * depth, dashed by layer kind; with few lines also the band between the quartiles. */
+#ifndef QK_PLOT_LAYER_LINES_H
+#define QK_PLOT_LAYER_LINES_H
+
+#include <stdbool.h>
+
+#include "axis.h"
+#include "run_view.h"
+#include "sheet.h"
+
+struct qk_layer_lines {
+    const char *title; /* for comments in the data file */
+    struct qk_values values;
+    /* Place of a depth index on the x axis; NaN leaves it out. */
+    double (*x)(const struct qk_run_view *view, const struct qk_values *values, size_t layer, size_t depth);
+    bool apart; /* the first depth is a point of its own, not joined to the line (distance 0 on a logarithmic axis) */
+};
+
+/* Layers that have a line on this y axis: on a logarithmic one, layers that are zero throughout have none. */
+size_t qk_layer_lines_count(const struct qk_layer_lines *lines, bool log);
+/* Data blocks and plot command of the panel being set up. */
+enum qk_code qk_layer_lines_plot(struct qk_sheet *sheet, const struct qk_run_view *view,
+                                 const struct qk_layer_lines *lines, const struct qk_range *range,
+                                 struct qk_err *err) QK_CHECKED;
+/* Which colour is which layer, right of box: samples when there are few lines, else a colour bar. */
+void qk_layer_lines_legend(struct qk_sheet *sheet, const struct qk_run_view *view, const struct qk_layer_lines *lines,
+                           const struct qk_range *range, struct qk_box box);
+/* Room for it at the right of a sheet, cm. */
+#define QK_LAYER_LINES_RIGHT 1.45
+/* The note that says so when all zero lines are missing, NULL when none are. */
+const char *qk_layer_lines_note(const struct qk_layer_lines *lines, const struct qk_range *range);
+
+#endif
