@@ -11,7 +11,8 @@
 #include "lapack_size.h"
 #include "num/blas.h"
 
-enum { QR_BLOCK = 64 };
+/* Block sizes: what ILAENV may ask for at most, and the panel of xGEQRT. */
+enum { QR_BLOCK = 64, QR_PANEL = 32 };
 
 static size_t max_size(size_t a, size_t b)
 {
@@ -180,19 +181,16 @@ double qk_rcond_upper(size_t n, const double *u, size_t ldu, double *work)
     return info == 0 ? rcond : 0.0;
 }
 
-static size_t qr_real_work(size_t n)
-{
-    return 2 * n + (n + 1) * QR_BLOCK;
-}
-
 size_t qk_qr_work(size_t m, size_t n)
 {
-    return qr_real_work(n) + min_size(m, n) + int_doubles(n);
+    size_t least = min_size(m, n);
+    size_t blocked = 2 * QR_PANEL * n + m * least;
+    size_t pivoted = 2 * n + (n + 1) * QR_BLOCK + least + int_doubles(n);
+    return max_size(blocked, pivoted);
 }
 
-/* Takes R from where a factorisation left it above the diagonal, and replaces A by the first min(m, n) columns of Q. */
-static enum qk_code unpack_qr(size_t m, size_t n, double *a, size_t lda, double *r, size_t ldr, const double *tau,
-                              double *work, struct qk_err *err)
+/* R from where a factorisation left it, on and above the diagonal. */
+static void copy_triangle(size_t m, size_t n, const double *a, size_t lda, double *r, size_t ldr)
 {
     size_t least = min_size(m, n);
     for (size_t j = 0; j < n; j++) {
@@ -200,45 +198,70 @@ static enum qk_code unpack_qr(size_t m, size_t n, double *a, size_t lda, double 
         memcpy(r + j * ldr, a + j * lda, height * sizeof *r);
         memset(r + j * ldr + height, 0, (least - height) * sizeof *r);
     }
-    lapack_int ileast = qk_lapack_size(least);
-    lapack_int info = LAPACKE_dorgqr_work(LAPACK_COL_MAJOR, qk_lapack_size(m), ileast, ileast, a, qk_lapack_size(lda),
-                                          tau, work, qk_lapack_size(qr_real_work(n)));
-    return info == 0 ? QK_OK : fail_driver(err, "dorgqr", info);
 }
 
-enum qk_code qk_qr(size_t m, size_t n, double *a, size_t lda, double *r, size_t ldr, double *work, struct qk_err *err)
+/* xGEQRT's recursive panels run several times faster on tall matrices than xGEQRF's. */
+enum qk_code qk_qr(size_t m, size_t n, bool want_q, double *a, size_t lda, double *r, size_t ldr, double *work,
+                   struct qk_err *err)
 {
-    if (m == 0 || n == 0) {
+    size_t least = min_size(m, n);
+    if (least == 0) {
         return QK_OK;
     }
     if (!all_finite(m, n, a, lda)) {
-        return fail_not_finite(err, "dgeqrf");
+        return fail_not_finite(err, "dgeqrt");
     }
-    double *tau = work + qr_real_work(n);
-    lapack_int info = LAPACKE_dgeqrf_work(LAPACK_COL_MAJOR, qk_lapack_size(m), qk_lapack_size(n), a,
-                                          qk_lapack_size(lda), tau, work, qk_lapack_size(qr_real_work(n)));
-    return info == 0 ? unpack_qr(m, n, a, lda, r, ldr, tau, work, err) : fail_driver(err, "dgeqrf", info);
+    double *t = work, *scratch = t + QR_PANEL * n, *q = scratch + QR_PANEL * n;
+    lapack_int im = qk_lapack_size(m), ileast = qk_lapack_size(least), ilda = qk_lapack_size(lda);
+    lapack_int panel = qk_lapack_size(min_size(QR_PANEL, least));
+    lapack_int info =
+        LAPACKE_dgeqrt_work(LAPACK_COL_MAJOR, im, qk_lapack_size(n), panel, a, ilda, t, QR_PANEL, scratch);
+    if (info != 0) {
+        return fail_driver(err, "dgeqrt", info);
+    }
+    copy_triangle(m, n, a, lda, r, ldr);
+    if (!want_q) {
+        return QK_OK;
+    }
+    memset(q, 0, m * least * sizeof *q);
+    for (size_t j = 0; j < least; j++) {
+        q[j + j * m] = 1;
+    }
+    info = LAPACKE_dgemqrt_work(LAPACK_COL_MAJOR, 'L', 'N', im, ileast, ileast, panel, a, ilda, t, QR_PANEL, q, im,
+                                scratch);
+    if (info != 0) {
+        return fail_driver(err, "dgemqrt", info);
+    }
+    for (size_t j = 0; j < least; j++) {
+        memcpy(a + j * lda, q + j * m, m * sizeof *q);
+    }
+    return QK_OK;
 }
 
 enum qk_code qk_qr_pivot(size_t m, size_t n, double *a, size_t lda, double *r, size_t ldr, size_t *jpvt, double *work,
                          struct qk_err *err)
 {
-    if (m == 0 || n == 0) {
+    size_t least = min_size(m, n);
+    if (least == 0) {
         return QK_OK;
     }
     if (!all_finite(m, n, a, lda)) {
         return fail_not_finite(err, "dgeqp3");
     }
-    double *tau = work + qr_real_work(n);
-    lapack_int *pivot = (lapack_int *)(void *)(tau + min_size(m, n));
+    size_t lreal = 2 * n + (n + 1) * QR_BLOCK;
+    double *tau = work + lreal;
+    lapack_int *pivot = (lapack_int *)(void *)(tau + least);
     memset(pivot, 0, n * sizeof *pivot);
-    lapack_int info = LAPACKE_dgeqp3_work(LAPACK_COL_MAJOR, qk_lapack_size(m), qk_lapack_size(n), a,
-                                          qk_lapack_size(lda), pivot, tau, work, qk_lapack_size(qr_real_work(n)));
+    lapack_int im = qk_lapack_size(m), ileast = qk_lapack_size(least), ilda = qk_lapack_size(lda);
+    lapack_int info =
+        LAPACKE_dgeqp3_work(LAPACK_COL_MAJOR, im, qk_lapack_size(n), a, ilda, pivot, tau, work, qk_lapack_size(lreal));
     if (info != 0) {
         return fail_driver(err, "dgeqp3", info);
     }
     for (size_t j = 0; j < n; j++) {
         jpvt[j] = (size_t)(pivot[j] - 1);
     }
-    return unpack_qr(m, n, a, lda, r, ldr, tau, work, err);
+    copy_triangle(m, n, a, lda, r, ldr);
+    info = LAPACKE_dorgqr_work(LAPACK_COL_MAJOR, im, ileast, ileast, a, ilda, tau, work, qk_lapack_size(lreal));
+    return info == 0 ? QK_OK : fail_driver(err, "dorgqr", info);
 }

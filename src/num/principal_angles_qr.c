@@ -1,5 +1,5 @@
 /* Principal angles from the matrices themselves: Householder QR and the sine form (Björck & Golub 1973; Knyazev &
- * Argentati 2002). Slower than the Gram way by a few times, and accurate to ε κ(W) whatever the drift.
+ * Argentati 2002). Several times slower than the Gram way, and accurate to ε κ(W) whatever the drift.
  *
  * The sines are the singular values of (I − Q0 Q0ᵀ) Z for any orthonormal basis Z of W1's row space. (I − P0) W1 is
  * also (I − P0) Δ, so for small drifts Z = Δ R1⁻¹ is taken: its rounding errors are relative to the drift. */
@@ -67,7 +67,7 @@ static bool find_span(size_t d, size_t k, double *a, double *r, const struct qr_
 {
     size_t p = min_size(d, k);
     double tolerance = (double)max_size(d, k) * DBL_EPSILON;
-    if (qk_qr(d, k, a, d, r, p, w->lapack, NULL) != QK_OK) {
+    if (qk_qr(d, k, true, a, d, r, p, w->lapack, NULL) != QK_OK) {
         return false;
     }
     *ret = (struct span){.q = a, .r = r, .rank = p};
@@ -109,7 +109,7 @@ static void combine(size_t n, const double *sine, const double *cosine, double *
 /* Singular values of the tall z (d, n) into w->sigma. z is destroyed. */
 static bool tall_singular_values(size_t d, size_t n, double *z, const struct qr_work *w)
 {
-    return qk_qr(d, n, z, d, w->square, n, w->lapack, NULL) == QK_OK &&
+    return qk_qr(d, n, false, z, d, w->square, n, w->lapack, NULL) == QK_OK &&
            qk_svd(n, n, w->square, n, w->sigma, NULL, 0, NULL, 0, w->lapack, NULL, NULL) == QK_OK;
 }
 

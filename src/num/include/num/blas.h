@@ -51,10 +51,11 @@ void qk_trsm_upper(bool trans, size_t n, size_t m, const double *u, size_t ldu, 
 void qk_trsm_upper_right(size_t m, size_t n, const double *u, size_t ldu, double *b, size_t ldb);
 /* Reciprocal condition number (1-norm estimate) of U upper triangular, work 4n doubles. */
 double qk_rcond_upper(size_t n, const double *u, size_t ldu, double *work);
-/* Thin QR of any A (m, n), p = min(m, n): the first p columns of A := Q (m, p), r (p, n) upper trapezoidal. With column
- * pivoting: A(:, jpvt) = Q r, jpvt 0-based, |r_ii| descending. work: qk_qr_work(m, n). */
+/* Thin QR of any A (m, n), p = min(m, n): the first p columns of A := Q (m, p) (want_q; else A is destroyed), r (p, n)
+ * upper trapezoidal. With column pivoting: A(:, jpvt) = Q r, jpvt 0-based, |r_ii| descending. work: qk_qr_work(m, n).
+ */
 size_t qk_qr_work(size_t m, size_t n);
-enum qk_code qk_qr(size_t m, size_t n, double *a, size_t lda, double *r, size_t ldr, double *work,
+enum qk_code qk_qr(size_t m, size_t n, bool want_q, double *a, size_t lda, double *r, size_t ldr, double *work,
                    struct qk_err *err) QK_CHECKED;
 enum qk_code qk_qr_pivot(size_t m, size_t n, double *a, size_t lda, double *r, size_t ldr, size_t *jpvt, double *work,
                          struct qk_err *err) QK_CHECKED;
