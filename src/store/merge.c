@@ -216,6 +216,20 @@ static enum qk_code join_part_list(const struct merge *m, const struct qk_entry_
     return qk_node_attr_i64s(m->out, into, group->part_attr, all, n, err);
 }
 
+/* Whether the part at hand has no entry of the group (a node like "/drift") that an earlier part has. */
+static bool is_side_by_side(const struct merge *m, const struct qk_node *group)
+{
+    const struct qk_table *part = m->parts[m->p];
+    size_t len = strlen(group->path);
+    for (size_t i = 0; i < part->n_nodes; i++) {
+        const char *path = part->nodes[i]->path;
+        if (strncmp(path, group->path, len) == 0 && path[len] == '/' && earlier_part_has_entry(m, path)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* A node that is in out already. */
 static enum qk_code join_node(const struct merge *m, struct qk_node *into, const struct qk_node *node,
                               struct qk_err *err)
@@ -230,7 +244,7 @@ static enum qk_code join_node(const struct merge *m, struct qk_node *into, const
         QK_TRY(join_part_list(m, group, into, node, err));
         own = group->part_attr;
     }
-    QK_TRY(qk_merge_attributes(m->out, into, first, node, name, own, err));
+    QK_TRY(qk_merge_attributes(m->out, into, first, node, name, own, is_side_by_side(m, node), err));
     if (node->is_group) {
         return QK_OK;
     }
@@ -242,6 +256,45 @@ static enum qk_code join_node(const struct merge *m, struct qk_node *into, const
     if (i < node->n_values) {
         return qk_fail(err, QK_EMISMATCH, "%s: %s: values differ from %s (the first at index %zu of %zu)", name,
                        node->path, first, i, node->n_values);
+    }
+    return QK_OK;
+}
+
+/* Every array over the part axis below entry a of table x must be below entry b of table y. */
+static enum qk_code check_counterparts(const struct merge *m, const struct qk_table *x, const char *a,
+                                       const struct qk_table *y, const char *b, struct qk_err *err)
+{
+    size_t len = strlen(a);
+    for (size_t i = 0; i < x->n_nodes; i++) {
+        const struct qk_node *node = x->nodes[i];
+        if (strncmp(node->path, a, len) != 0 || node->path[len] != '/' || part_axis(node) == node->n_dims) {
+            continue;
+        }
+        char *path = qk_arena_printf(m->out->arena, "%s%s", b, node->path + len);
+        if (path == NULL) {
+            return qk_fail_nomem(err, "merge");
+        }
+        if (qk_table_find(y, path) == NULL) {
+            return qk_fail(err, QK_EMISMATCH, "%s: %s: is missing (%s has %s)", first_with(m, b), path,
+                           first_with(m, a), node->path);
+        }
+    }
+    return QK_OK;
+}
+
+/* An entry that stands beside others of its group must hold the datasets that they hold, as in one run. */
+static enum qk_code check_new_entry(const struct merge *m, const struct qk_node *entry, struct qk_err *err)
+{
+    const struct qk_entry_group *group = qk_entry_group_of(entry->path);
+    if (group == NULL || group->part_axis == NULL || entry->path[qk_entry_length(group, entry->path)] != '\0') {
+        return QK_OK;
+    }
+    for (size_t i = 0; i < m->out->n_nodes; i++) {
+        const char *other = m->out->nodes[i]->path;
+        if (qk_entry_group_of(other) == group && other[qk_entry_length(group, other)] == '\0') {
+            QK_TRY(check_counterparts(m, m->out, other, m->parts[m->p], entry->path, err));
+            return check_counterparts(m, m->parts[m->p], entry->path, m->out, other, err);
+        }
     }
     return QK_OK;
 }
@@ -284,6 +337,7 @@ static enum qk_code add_part(const struct merge *m, struct qk_err *err)
         if (!may_be_new) {
             return qk_fail(err, QK_EMISMATCH, "%s: %s: is not in %s", m->names[m->p], node->path, m->names[0]);
         }
+        QK_TRY(check_new_entry(m, node, err));
         QK_TRY(clone_node(m, node, err));
     }
     return QK_OK;

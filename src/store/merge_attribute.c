@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/str.h"
 
 typedef enum qk_code (*attribute_join)(struct qk_table *table, struct qk_node *into, const struct qk_attr *a,
@@ -40,21 +41,37 @@ static enum qk_code join_latest(struct qk_table *table, struct qk_node *into, co
     return qk_node_attr_str(table, into, a->name, b->v.str[0], err);
 }
 
+/* The hash of both hashes: the configuration of a run over other entries than either part's. */
+static enum qk_code join_hashes(struct qk_table *table, struct qk_node *into, const struct qk_attr *a,
+                                const struct qk_attr *b, struct qk_err *err)
+{
+    struct qk_sha256 sha;
+    char hex[65];
+    qk_sha256_init(&sha);
+    qk_sha256_add(&sha, a->v.str[0], strlen(a->v.str[0]));
+    qk_sha256_add(&sha, b->v.str[0], strlen(b->v.str[0]));
+    qk_sha256_hex(&sha, hex);
+    return qk_node_attr_str(table, into, a->name, hex, err);
+}
+
 /* Attributes that may differ between parts, and how they become one. */
 static const struct attribute_rule {
     const char *path, *name;
+    bool only_side_by_side; /* parts that share an entry must agree */
     attribute_join join;
 } attribute_rules[] = {
-    {"/", "history", join_lines},
-    {"/", "created", join_latest},
+    {"/", "history", false, join_lines},
+    {"/", "created", false, join_latest},
+    {"/drift", "config_hash", true, join_hashes},
 };
 
-static attribute_join rule_of(const char *path, const struct qk_attr *a, const struct qk_attr *b)
+static attribute_join rule_of(const char *path, const struct qk_attr *a, const struct qk_attr *b, bool side_by_side)
 {
     for (size_t i = 0; i < sizeof(attribute_rules) / sizeof(attribute_rules[0]); i++) {
-        if (qk_streq(attribute_rules[i].path, path) && qk_streq(attribute_rules[i].name, a->name) &&
-            a->type == QK_TYPE_STR && b->type == QK_TYPE_STR) {
-            return attribute_rules[i].join;
+        const struct attribute_rule *rule = &attribute_rules[i];
+        if (qk_streq(rule->path, path) && qk_streq(rule->name, a->name) && a->type == QK_TYPE_STR &&
+            b->type == QK_TYPE_STR && a->n > 0 && b->n > 0 && (side_by_side || !rule->only_side_by_side)) {
+            return rule->join;
         }
     }
     return NULL;
@@ -106,7 +123,8 @@ static enum qk_code fail_differs(const char *first, const struct qk_attr *a, con
 }
 
 enum qk_code qk_merge_attributes(struct qk_table *table, struct qk_node *into, const char *first,
-                                 const struct qk_node *node, const char *name, const char *own, struct qk_err *err)
+                                 const struct qk_node *node, const char *name, const char *own, bool side_by_side,
+                                 struct qk_err *err)
 {
     for (size_t i = 0; i < node->n_attrs; i++) {
         if (qk_node_attr(into, node->attrs[i].name) == NULL) {
@@ -123,7 +141,7 @@ enum qk_code qk_merge_attributes(struct qk_table *table, struct qk_node *into, c
         if ((own != NULL && qk_streq(a->name, own)) || attributes_equal(a, b)) {
             continue;
         }
-        attribute_join join = rule_of(node->path, a, b);
+        attribute_join join = rule_of(node->path, a, b, side_by_side);
         if (join == NULL) {
             return fail_differs(first, a, node->path, name, b, err);
         }

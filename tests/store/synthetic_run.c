@@ -110,13 +110,14 @@ static void add_drift(struct qk_table *t, const struct synthetic_run *run, const
     char group[64], path[96];
     snprintf(group, sizeof(group), "/drift/%s", name);
     struct qk_node *node;
+    must(qk_table_group(t, "/drift", &node, NULL));
+    must(qk_node_attr_str(t, node, "config_hash", run->options, NULL));
     must(qk_table_group(t, group, &node, NULL));
     int64_t layers[64];
     for (size_t l = run->first; l <= run->last; l++) {
         layers[l - run->first] = (int64_t)l;
     }
     must(qk_node_attr_i64s(t, node, "layers", layers, run->last - run->first + 1, NULL));
-    must(qk_node_attr_str(t, node, "config_hash", run->options, NULL));
     add_rel_drift(t, run, group);
     snprintf(path, sizeof(path), "%s/outer_rel_drift", group);
     const char *module[] = {"/model/module"};

@@ -106,6 +106,35 @@ static void test_checkpoints(void **state)
     assert_merges_to(split, 3, synthetic_table(&both));
 }
 
+static struct qk_node *add_array(struct qk_table *table, const char *path, const char *axis)
+{
+    struct qk_node *node;
+    assert_int_equal(qk_table_array(table, path, QK_TYPE_F64, 1, &axis, &node, NULL), QK_OK);
+    return node;
+}
+
+/* Entries side by side: what stands for the set of entries differs, the datasets must not. */
+static void test_checkpoints_of_other_runs(void **state)
+{
+    (void)state;
+    struct synthetic_run rl = synthetic_whole();
+    rl.tuned = rl_only;
+    rl.options = "all, for rl";
+    struct qk_table *parts[] = {part(0, 5), synthetic_table(&rl)}, *whole;
+    struct qk_err err;
+    assert_int_equal(merge(parts, 2, &whole, &err), QK_OK);
+    assert_int_equal(strlen(qk_node_attr_get_str(qk_table_find(whole, "/drift"), "config_hash")), 64);
+    qk_table_free(whole);
+    struct qk_table *more[] = {part(0, 5), synthetic_table(&rl)};
+    add_array(more[1], "/drift/rl/extra", "/model/layer");
+    const char *const words[] = {"a.h5", "/drift/sft/extra", "is missing", "b.h5 has /drift/rl/extra", NULL};
+    assert_refused(more, 2, words);
+    struct qk_table *less[] = {part(0, 5), synthetic_table(&rl)};
+    add_array(less[0], "/drift/sft/extra", "/model/layer");
+    const char *const missing[] = {"b.h5", "/drift/rl/extra", "is missing", "a.h5 has /drift/sft/extra", NULL};
+    assert_refused(less, 2, missing);
+}
+
 static void test_gap(void **state)
 {
     (void)state;
@@ -132,7 +161,7 @@ static void test_other_options(void **state)
     run.first = 3;
     run.options = "kinds=full";
     struct qk_table *parts[] = {part(0, 2), synthetic_table(&run)};
-    const char *const words[] = {"b.h5", "a.h5", "/drift/sft", "config_hash", "'all'", "'kinds=full'", NULL};
+    const char *const words[] = {"b.h5", "a.h5", "/drift", "config_hash", "'all'", "'kinds=full'", NULL};
     assert_refused(parts, 2, words);
 }
 
@@ -151,13 +180,6 @@ static void test_other_inputs(void **state)
     struct qk_table *heads[] = {part(0, 2), synthetic_table(&run)};
     const char *const shape[] = {"b.h5", "a.h5", "/model/head", "shape", NULL};
     assert_refused(heads, 2, shape);
-}
-
-static struct qk_node *add_array(struct qk_table *table, const char *path, const char *axis)
-{
-    struct qk_node *node;
-    assert_int_equal(qk_table_array(table, path, QK_TYPE_F64, 1, &axis, &node, NULL), QK_OK);
-    return node;
 }
 
 /* Datasets that not all parts have: fine where no axis is shared out, else some rows would be missing. */
@@ -236,6 +258,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_layer_ranges),
         cmocka_unit_test(test_checkpoints),
+        cmocka_unit_test(test_checkpoints_of_other_runs),
         cmocka_unit_test(test_gap),
         cmocka_unit_test(test_overlap),
         cmocka_unit_test(test_other_options),
