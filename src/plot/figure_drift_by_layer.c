@@ -32,7 +32,7 @@ static const struct series modules[] = {
     {"mlp_gate", "#5e3c99", 0}, {"mlp_up", "#9b7fc4", 0}, {"mlp_down", "#cbb8e0", 0},
 };
 static const struct qk_legend modules_legend[] = {
-    {"$Q$", QK_INK_Q, NULL},       {"$K$", QK_INK_K, NULL}, {"$V$", "#1b7837", NULL},  {"$O$", "#74c07a", NULL},
+    {"Q", QK_INK_Q, NULL},         {"K", QK_INK_K, NULL},   {"V", "#1b7837", NULL},    {"O", "#74c07a", NULL},
     {"MLP gate", "#5e3c99", NULL}, {"up", "#9b7fc4", NULL}, {"down", "#cbb8e0", NULL}, {NULL, NULL, NULL}};
 
 enum { N_HEADS = sizeof heads / sizeof heads[0], N_MODULES = sizeof modules / sizeof modules[0], NO_MODULE = -1 };

@@ -127,7 +127,9 @@ static enum qk_code draw(struct qk_sheet *sheet, const struct qk_run_view *view,
     for (size_t i = 0; i < N_PANELS; i++) {
         struct cells cells = cells_of(view, &panels[i]);
         struct qk_heatmap map = map_of(&cells);
-        qk_heatmap_scan(&map, &seen);
+        if (qk_values_any_finite(&cells.drift)) {
+            qk_heatmap_scan(&map, &seen);
+        }
         most = map.n_y > most ? map.n_y : most;
     }
     double notes = QK_GRID_NOTE * (double)(seen.voids + seen.marks);

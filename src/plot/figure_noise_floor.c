@@ -155,16 +155,16 @@ static enum qk_code draw(struct qk_sheet *sheet, const struct qk_run_view *view,
                            .gap_x = sheet->wide ? 1.7 : 0.85,
                            .title = 0.44,
                            .foot = QK_GRID_FOOT + 0.75};
-    qk_grid_place(sheet, &grid, 0.48);
+    qk_grid_place(sheet, &grid, 0.86);
     const struct qk_legend legend[] = {
-        {"floor", "#555555", "1"}, {"3 × floor", "#555555", "(6,3)"}, {NULL, NULL, NULL}};
+        {"rounding floor", "#555555", "1"}, {"3 × rounding floor", "#555555", "(6,3)"}, {NULL, NULL, NULL}};
     for (size_t p = 0; p < N_PANELS; p++) {
         struct qk_box box = qk_grid_box(&grid, p);
         struct counts counts = count(view, p), seen = {0};
         qk_sheet_panel(sheet, box);
         if (p == 0) {
             qk_head_draw(sheet, view, QK_HEAD_PLAIN);
-            (void)qk_grid_legend(sheet, sheet->width - 3.1, sheet->height - 0.29, legend);
+            (void)qk_grid_legend(sheet, 0.15, sheet->height - 0.67, legend);
         }
         qk_grid_title(sheet, box, 0, panels[p].title);
         qk_grid_x_title(sheet, box, "rounding floor");

@@ -1,8 +1,9 @@
 /* Principal angles between the row spaces of the base's and the tuned heads, largest first, one line per layer. */
+#include <stdint.h>
+
 #include "axis.h"
 #include "figure.h"
 #include "grid.h"
-#include "label.h"
 #include "layer_lines.h"
 #include "layer_strip.h"
 
@@ -32,30 +33,24 @@ static struct qk_layer_lines lines_of(const struct qk_run_view *view, size_t che
 
 /* The smallest angles of a head are often tiny and would stretch a logarithmic axis: it is taken only where the largest
  * angles of the heads already span more than two decades. */
-static struct qk_range range_of(const struct qk_run_view *view)
+static enum qk_code find_range(const struct qk_run_view *view, struct qk_range *ret, struct qk_err *err)
 {
     struct qk_range largest = {0}, all = {0};
-    for (size_t c = 0; c < view->n_checkpoints; c++) {
-        for (size_t i = 0; i < N_PANELS; i++) {
-            struct qk_values values = qk_run_view_values(view, c, panels[i].metric);
-            qk_range_add_values(&all, &values);
-            for (size_t k = 0; k < values.n_layers * values.n_heads; k++) {
-                qk_range_add(&largest, values.v[k * values.n_depth]);
-            }
-        }
+    for (size_t i = 0; i < N_PANELS; i++) {
+        QK_TRY(qk_layer_lines_extent(view, panels[i].metric, 1, &largest, err));
+        QK_TRY(qk_layer_lines_extent(view, panels[i].metric, SIZE_MAX, &all, err));
     }
     qk_range_finish(&largest, false);
-    if (largest.log) {
-        qk_range_finish(&all, true);
-        return all;
-    }
+    qk_range_finish(&all, largest.log);
     largest.lo = 0;
-    return largest;
+    *ret = largest.log ? all : largest;
+    return QK_OK;
 }
 
 static enum qk_code draw(struct qk_sheet *sheet, const struct qk_run_view *view, struct qk_err *err)
 {
-    struct qk_range range = range_of(view);
+    struct qk_range range;
+    QK_TRY(find_range(view, &range, err));
     struct qk_grid grid = {.n = N_PANELS,
                            .cols = sheet->wide ? 2 : 1,
                            .panel_height = sheet->wide ? 4.2 : 3,

@@ -1,5 +1,6 @@
 /* Drift of the routing form per rotary frequency pair over the pair's wavelength, one line per layer with RoPE. */
 #include <math.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "base/str.h"
@@ -38,17 +39,6 @@ static double wavelength(const struct qk_run_view *view, const struct qk_values 
     return w > 0 ? w : NAN;
 }
 
-static struct qk_range range_of(const struct qk_run_view *view)
-{
-    struct qk_range range = {0};
-    for (size_t c = 0; c < view->n_checkpoints; c++) {
-        struct qk_values values = qk_run_view_values(view, c, "qk_band_drift");
-        qk_range_add_values(&range, &values);
-    }
-    qk_range_finish(&range, false);
-    return range;
-}
-
 static void set_wavelength_axis(struct qk_sheet *sheet, const struct qk_run_view *view, const struct qk_values *values,
                                 struct qk_box box)
 {
@@ -72,7 +62,9 @@ static void set_wavelength_axis(struct qk_sheet *sheet, const struct qk_run_view
 
 static enum qk_code draw(struct qk_sheet *sheet, const struct qk_run_view *view, struct qk_err *err)
 {
-    struct qk_range range = range_of(view);
+    struct qk_range range = {0};
+    QK_TRY(qk_layer_lines_extent(view, "qk_band_drift", SIZE_MAX, &range, err));
+    qk_range_finish(&range, false);
     struct qk_layer_lines lines = {"qk_band_drift", qk_run_view_values(view, view->current, "qk_band_drift"),
                                    wavelength, false};
     const char *note = qk_layer_lines_note(&lines, &range);

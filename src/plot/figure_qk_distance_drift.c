@@ -1,6 +1,7 @@
 /* Drift of the routing form as a function of token distance, one line per layer: which distances did the drift touch?
  */
 #include <math.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "axis.h"
@@ -17,17 +18,6 @@ static double distance(const struct qk_run_view *view, const struct qk_values *v
     (void)layer;
     double tau = qk_node_coordinate(view, values->node, 2, depth);
     return tau == 0 ? zero_place : tau > 0 ? tau : NAN;
-}
-
-static struct qk_range range_of(const struct qk_run_view *view)
-{
-    struct qk_range range = {0};
-    for (size_t c = 0; c < view->n_checkpoints; c++) {
-        struct qk_values values = qk_run_view_values(view, c, "qk_distance_drift");
-        qk_range_add_values(&range, &values);
-    }
-    qk_range_finish(&range, false);
-    return range;
 }
 
 static void set_distance_axis(struct qk_sheet *sheet, const struct qk_run_view *view, const struct qk_values *values,
@@ -63,7 +53,9 @@ static void set_distance_axis(struct qk_sheet *sheet, const struct qk_run_view *
 
 static enum qk_code draw(struct qk_sheet *sheet, const struct qk_run_view *view, struct qk_err *err)
 {
-    struct qk_range range = range_of(view);
+    struct qk_range range = {0};
+    QK_TRY(qk_layer_lines_extent(view, "qk_distance_drift", SIZE_MAX, &range, err));
+    qk_range_finish(&range, false);
     struct qk_layer_lines lines = {"qk_distance_drift", qk_run_view_values(view, view->current, "qk_distance_drift"),
                                    distance, true};
     const char *note = qk_layer_lines_note(&lines, &range);

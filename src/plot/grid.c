@@ -69,7 +69,7 @@ double qk_grid_legend(struct qk_sheet *sheet, double x, double y, const struct q
             qk_sheet_rectangle(sheet, (struct qk_box){x, y - 0.08, x + sample, y + 0.08}, entries->colour);
         }
         qk_sheet_text(sheet, x + sample + 0.08, y, "left", entries->label, NULL, "");
-        x += sample + 0.28 + (double)strlen(entries->label) * 0.138;
+        x += sample + 0.28 + (double)strlen(entries->label) * 0.15;
     }
     return x;
 }

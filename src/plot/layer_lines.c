@@ -25,6 +25,30 @@ static bool has_line(const struct qk_layer_lines *lines, size_t layer, bool log)
     return false;
 }
 
+enum qk_code qk_layer_lines_extent(const struct qk_run_view *view, const char *metric, size_t max_depth,
+                                   struct qk_range *range, struct qk_err *err)
+{
+    for (size_t c = 0; c < view->n_checkpoints; c++) {
+        struct qk_values values = qk_run_view_values(view, c, metric);
+        double *scratch = qk_calloc(values.n_heads + 1, sizeof *scratch);
+        if (scratch == NULL) {
+            return qk_fail_nomem(err, "heads of a figure");
+        }
+        for (size_t l = 0; l < values.n_layers; l++) {
+            for (size_t k = 0; k < values.n_depth && k < max_depth; k++) {
+                struct qk_spread s;
+                if (qk_values_spread(&values, l, k, scratch, &s)) {
+                    qk_range_add(range, s.median);
+                    qk_range_add(range, s.q75);
+                    qk_range_add(range, s.q25);
+                }
+            }
+        }
+        qk_free(scratch);
+    }
+    return QK_OK;
+}
+
 size_t qk_layer_lines_count(const struct qk_layer_lines *lines, bool log)
 {
     size_t n = 0;

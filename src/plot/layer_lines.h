@@ -17,6 +17,10 @@ struct qk_layer_lines {
     bool apart; /* the first depth is a point of its own, not joined to the line (distance 0 on a logarithmic axis) */
 };
 
+/* Adds to range what the lines of a metric show (medians and quartiles over the heads), in all checkpoints, so that
+ * their pictures share one scale. max_depth: depth indices to look at, SIZE_MAX for all. */
+enum qk_code qk_layer_lines_extent(const struct qk_run_view *view, const char *metric, size_t max_depth,
+                                   struct qk_range *range, struct qk_err *err) QK_CHECKED;
 /* Layers that have a line on this y axis: on a logarithmic one, layers that are zero throughout have none. */
 size_t qk_layer_lines_count(const struct qk_layer_lines *lines, bool log);
 /* Data blocks and plot command of the panel being set up. */
