@@ -1,0 +1,53 @@
+/* LFM2: short convolutions, and softmax attention with norms per head. */
+#include "model/builder.h"
+
+static enum qk_code read_full(struct qk_model_builder *b, size_t n, bool *full, struct qk_err *err)
+{
+    const enum qk_layer_kind *kinds = NULL;
+    bool found = false;
+    QK_TRY(qk_cfg_kinds(b, "layer_types", n, &kinds, err));
+    if (!kinds) {
+        QK_TRY(qk_cfg_index_set(b, "full_attn_idxs", 0, n, full, &found, err));
+    }
+    for (size_t i = 0; i < n && !found; i++) {
+        full[i] = kinds ? kinds[i] == QK_LAYER_FULL : qk_layer_find(b, i, "self_attn.q_proj.weight") != NULL;
+    }
+    return QK_OK;
+}
+
+static enum qk_code build(struct qk_model_builder *b, struct qk_err *err)
+{
+    static const struct qk_plain plain = {.input_norm = "operator_norm.weight",
+                                          .q_norm = "self_attn.q_layernorm.weight",
+                                          .k_norm = "self_attn.k_layernorm.weight"};
+    static const struct qk_rope_request rope = {.theta = 1e6};
+    struct qk_dims d;
+    struct qk_position position;
+    QK_TRY(qk_cfg_dims(b, &d, err));
+    QK_TRY(qk_build_layers(b, "model.layers.", &d, err));
+    QK_TRY(qk_position_rope(b, &rope, d.head_dim, &position, err));
+    bool *full = qk_arena_alloc(b->arena, d.n_layers, sizeof *full);
+    if (!full) {
+        return qk_fail_nomem(err, "layer kinds");
+    }
+    QK_TRY(read_full(b, d.n_layers, full, err));
+    for (size_t i = 0; i < d.n_layers; i++) {
+        if (full[i]) {
+            QK_TRY(qk_build_plain_layer(b, i, &plain, &d, &position, 0, err));
+        } else {
+            qk_build_no_heads(b, i, QK_LAYER_NONE, "short_conv");
+        }
+    }
+    return QK_OK;
+}
+
+static const char *const types[] = {"lfm2", "lfm2_moe", NULL};
+
+const struct qk_family qk_family_lfm2 = {
+    .name = "lfm2",
+    .title = "LFM2 (short convolutions and softmax attention)",
+    .model_types = types,
+    .support = QK_SUPPORT_WEIGHTS,
+    .layout = "self_attn.{q,k}_proj, norms per head",
+    .build = build,
+};

@@ -1,0 +1,25 @@
+/* Mistral and Mixtral: a sliding window in every layer where the config has one. */
+#include "windows.h"
+
+static enum qk_code build(struct qk_model_builder *b, struct qk_err *err)
+{
+    static const struct qk_plain plain = {0};
+    size_t *windows = NULL;
+    size_t n = 0, window = 0;
+    QK_TRY(qk_windows_from_list(b, 0, &windows, &n, &window, err));
+    if (!windows) {
+        QK_TRY(qk_windows_new(b, n, window, &windows, err));
+    }
+    return qk_build_plain(b, &plain, windows, err);
+}
+
+static const char *const types[] = {"mistral", "mixtral", "ministral", NULL};
+
+const struct qk_family qk_family_mistral = {
+    .name = "mistral",
+    .title = "Mistral, Mixtral",
+    .model_types = types,
+    .support = QK_SUPPORT_WEIGHTS,
+    .layout = "self_attn.{q,k}_proj",
+    .build = build,
+};

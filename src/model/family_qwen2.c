@@ -1,0 +1,37 @@
+/* Qwen2, Qwen2.5 and their mixtures of experts: biases on q, k, v. */
+#include "qwen.h"
+#include "windows.h"
+
+enum qk_code qk_build_qwen(struct qk_model_builder *b, const struct qk_plain *plain, struct qk_err *err)
+{
+    size_t *windows = NULL;
+    size_t n = 0, window = 0, first = 0;
+    bool use = false;
+    QK_TRY(qk_cfg_flag(b, "use_sliding_window", false, &use, err));
+    QK_TRY(qk_cfg_count(b, "max_window_layers", 28, 0, QK_MAX_LAYERS, &first, err));
+    QK_TRY(qk_windows_from_list(b, 0, &windows, &n, &window, err));
+    if (!windows) {
+        QK_TRY(qk_windows_new(b, n, 0, &windows, err));
+        for (size_t i = first; use && i < n; i++) {
+            windows[i] = window;
+        }
+    }
+    return qk_build_plain(b, plain, windows, err);
+}
+
+static enum qk_code build(struct qk_model_builder *b, struct qk_err *err)
+{
+    static const struct qk_plain plain = {0};
+    return qk_build_qwen(b, &plain, err);
+}
+
+static const char *const types[] = {"qwen2", "qwen2_moe", NULL};
+
+const struct qk_family qk_family_qwen2 = {
+    .name = "qwen2",
+    .title = "Qwen2, Qwen2.5",
+    .model_types = types,
+    .support = QK_SUPPORT_WEIGHTS,
+    .layout = "self_attn.{q,k}_proj with bias",
+    .build = build,
+};

@@ -1,0 +1,80 @@
+/* Qwen3-Next and Qwen3.5: the layers that both have, and who is softmax. q_proj of a softmax layer interleaves per head
+ * [query head_dim | gate head_dim]. */
+#include "qwen_hybrid.h"
+
+enum qk_code qk_cfg_gated_delta(const struct qk_model_builder *b, struct qk_gated_delta *ret, struct qk_err *err)
+{
+    struct qk_gated_delta g = {0};
+    QK_TRY(qk_cfg_count(b, "linear_num_key_heads", QK_REQUIRED, 1, QK_MAX_HEADS, &g.n_key_heads, err));
+    QK_TRY(qk_cfg_count(b, "linear_num_value_heads", QK_REQUIRED, 1, QK_MAX_HEADS, &g.n_value_heads, err));
+    QK_TRY(qk_cfg_count(b, "linear_key_head_dim", QK_REQUIRED, 1, QK_MAX_HEAD_DIM, &g.key_dim, err));
+    QK_TRY(qk_cfg_count(b, "linear_value_head_dim", QK_REQUIRED, 1, QK_MAX_HEAD_DIM, &g.value_dim, err));
+    if (g.n_value_heads % g.n_key_heads) {
+        return qk_cfg_fail(b, err, "linear_num_value_heads",
+                           "not a multiple of linear_num_key_heads (expected a multiple of %zu, found %zu)",
+                           g.n_key_heads, g.n_value_heads);
+    }
+    *ret = g;
+    return QK_OK;
+}
+
+static enum qk_code claim_gate(struct qk_model_builder *b, size_t layer, const struct qk_dims *d, struct qk_err *err)
+{
+    const struct qk_tensor *gated[2] = {qk_layer_find(b, layer, "self_attn.q_proj.weight"),
+                                        qk_layer_find(b, layer, "self_attn.q_proj.bias")};
+    for (size_t i = 0; i < 2 && gated[i]; i++) {
+        QK_TRY(qk_claim_strided(b, gated[i], false, d->head_dim, d->head_dim, 2 * d->head_dim, d->n_heads, QK_ROLE_GATE,
+                                err));
+    }
+    return QK_OK;
+}
+
+static enum qk_code build_softmax(struct qk_model_builder *b, size_t layer, const struct qk_dims *d,
+                                  const struct qk_position *position, bool gate, struct qk_err *err)
+{
+    uint64_t rows = (uint64_t)d->n_heads * d->head_dim;
+    struct qk_heads heads = {
+        .kind = QK_LAYER_FULL,
+        .mixer = "attention",
+        .n_heads = d->n_heads,
+        .n_kv_heads = d->n_kv_heads,
+        .head_dim = d->head_dim,
+        .n_in = d->hidden,
+        .position = position,
+        .q = {.module = "self_attn.q_proj", .total = gate ? 2 * rows : rows, .stride = (gate ? 2 : 1) * d->head_dim},
+        .k = {.module = "self_attn.k_proj", .total = (uint64_t)d->n_kv_heads * d->head_dim},
+        .input_norm = "input_layernorm.weight",
+        .plus_one = true,
+        .q_norm = "self_attn.q_norm.weight",
+        .k_norm = "self_attn.k_norm.weight",
+    };
+    QK_TRY(qk_build_heads(b, layer, &heads, err));
+    return gate ? claim_gate(b, layer, d, err) : QK_OK;
+}
+
+enum qk_code qk_build_qwen_hybrid(struct qk_model_builder *b, qk_gated_delta_fn linear, struct qk_err *err)
+{
+    static const struct qk_rope_request rope = {.theta = 1e7, .partial = 0.25};
+    struct qk_dims d;
+    struct qk_gated_delta gd;
+    struct qk_position position;
+    const enum qk_layer_kind *kinds = NULL;
+    size_t interval = 0;
+    bool gate = true;
+    QK_TRY(qk_cfg_dims(b, &d, err));
+    QK_TRY(qk_build_layers(b, "model.layers.", &d, err));
+    QK_TRY(qk_cfg_gated_delta(b, &gd, err));
+    QK_TRY(qk_position_rope(b, &rope, d.head_dim, &position, err));
+    QK_TRY(qk_cfg_kinds(b, "layer_types", d.n_layers, &kinds, err));
+    QK_TRY(qk_cfg_count(b, "full_attention_interval", 4, 1, QK_MAX_LAYERS, &interval, err));
+    QK_TRY(qk_cfg_flag(b, "attn_output_gate", true, &gate, err));
+    for (size_t i = 0; i < d.n_layers; i++) {
+        bool full = kinds ? kinds[i] == QK_LAYER_FULL : (i + 1) % interval == 0;
+        if (full) {
+            QK_TRY(build_softmax(b, i, &d, &position, gate, err));
+        } else {
+            QK_TRY(linear(b, i, d.hidden, &gd, err));
+        }
+    }
+    return QK_OK;
+}
