@@ -19,13 +19,6 @@ static enum qk_code man_overview(struct qk_str *out, struct qk_err *err)
     return QK_OK;
 }
 
-static enum qk_code markdown_overview(struct qk_str *out, struct qk_err *err)
-{
-    (void)err;
-    qk_markdown_overview(out);
-    return QK_OK;
-}
-
 static enum qk_code command_names(struct qk_str *out, struct qk_err *err)
 {
     (void)err;
@@ -39,7 +32,7 @@ static enum qk_code command_names(struct qk_str *out, struct qk_err *err)
 
 static const struct page_kind kinds[] = {
     {"man", man_overview, qk_man_command},
-    {"markdown", markdown_overview, qk_markdown_command},
+    {"markdown", qk_markdown_overview, qk_markdown_command},
     {"completion", qk_completion_bash, NULL},
     {"commands", command_names, NULL},
     {NULL, NULL, NULL},

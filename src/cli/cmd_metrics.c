@@ -124,10 +124,18 @@ static void add_json(struct qk_str *out, const struct qk_metric *m)
     qk_str_add(out, "]}");
 }
 
+static bool is_word(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
 void qk_add_markdown(struct qk_str *out, const char *s)
 {
-    for (; *s != 0; s++) {
-        if (strchr("|*_<>`\\", *s) != NULL) {
+    char before = ' ';
+    for (; *s != 0; before = *s, s++) {
+        /* an underscore inside a name marks nothing up */
+        bool plain = *s == '_' && is_word(before) && is_word(s[1]);
+        if (!plain && strchr("|*_<>`\\", *s) != NULL) {
             qk_str_addc(out, '\\');
         }
         qk_str_addc(out, *s);
@@ -161,7 +169,8 @@ void qk_metrics_markdown(struct qk_str *out)
         out,
         "# Metrics\n\nWritten by `qkscope metrics --markdown` from the table that also drives computing, result "
         "files and figures.\n\nAxes: layer, head (query heads), kv_head (key heads, one per group of query heads), "
-        "angle, tau (distance in tokens), band (frequency pair), module. W0 is the base, W1 the tuned checkpoint, "
+        "angle, tau (distance in tokens), pair (frequency pair of RoPE), module. W0 is the base, W1 the tuned "
+        "checkpoint, "
         "Δ = W1 − W0. A value that does not exist is NaN, and `METRIC_state` beside it says why.\n\n"
         "| metric | axes | unit | title |\n|---|---|---|---|\n");
     for (size_t i = 0; i < qk_metric_count(); i++) {

@@ -118,7 +118,7 @@ static void add_see_also(struct qk_str *out, const char *own)
     }
     for (size_t i = 0; i < qk_command_count(); i++) {
         const struct qk_command *c = qk_command_at(i);
-        if (!c->hidden && !qk_streq(c->name, own)) {
+        if (!c->hidden && (own == NULL || !qk_streq(c->name, own))) {
             qk_str_addf(out, "%s.BR qkscope\\-%s (1)", comma, c->name);
             comma = ",\n";
         }

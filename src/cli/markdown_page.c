@@ -8,15 +8,7 @@
 #include "pages.h"
 #include "paragraph.h"
 
-static void add_text(struct qk_str *out, const char *s, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        const char one[2] = {s[i] == '\n' ? ' ' : s[i], 0};
-        qk_add_markdown(out, one);
-    }
-}
-
-static void add_description(struct qk_str *out, const char *text)
+static void add_description(struct qk_str *out, const char *text, struct qk_arena *arena)
 {
     const char *s;
     size_t n;
@@ -28,7 +20,9 @@ static void add_description(struct qk_str *out, const char *text)
             qk_str_addn(out, s, n);
             qk_str_add(out, "\n```\n");
         } else {
-            add_text(out, s, n);
+            char *text_only = qk_arena_strndup(arena, s, n);
+            out->failed = out->failed || text_only == NULL;
+            qk_add_markdown(out, text_only != NULL ? text_only : "");
             qk_str_addc(out, '\n');
         }
     }
@@ -68,7 +62,7 @@ enum qk_code qk_markdown_command(struct qk_str *out, const struct qk_command *c,
         qk_str_add(out, "\n\n```\n");
         qk_usage(out, c);
         qk_str_add(out, "\n```\n");
-        add_description(out, c->description);
+        add_description(out, c->description, arena);
         for (size_t i = 0; c->operand_help != NULL && c->operand_help[i] != NULL; i += 2) {
             qk_str_add(out, i == 0 ? "\n## Operands\n\n| operand | |\n|---|---|\n" : "");
             qk_str_addf(out, "| `%s` | ", c->operand_help[i]);
@@ -90,11 +84,16 @@ enum qk_code qk_markdown_command(struct qk_str *out, const struct qk_command *c,
     return code;
 }
 
-void qk_markdown_overview(struct qk_str *out)
+enum qk_code qk_markdown_overview(struct qk_str *out, struct qk_err *err)
 {
+    struct qk_arena *arena = qk_arena_new();
+    if (arena == NULL) {
+        return qk_fail_nomem(err, "page");
+    }
     qk_str_add(out, "# Commands\n\nThese pages, the man pages and `--help` are written from one table by the program "
                     "itself (`make docs`).\n");
-    add_description(out, qk_tool_description);
+    add_description(out, qk_tool_description, arena);
+    qk_arena_free(arena);
     qk_str_add(out, "\n| command | |\n|---|---|\n");
     for (size_t i = 0; i < qk_command_count(); i++) {
         const struct qk_command *c = qk_command_at(i);
@@ -110,4 +109,5 @@ void qk_markdown_overview(struct qk_str *out)
         qk_add_markdown(out, qk_exit_status_help[i + 1]);
         qk_str_add(out, " |\n");
     }
+    return QK_OK;
 }

@@ -10,7 +10,7 @@
 void qk_man_overview(struct qk_str *out);
 enum qk_code qk_man_command(struct qk_str *out, const struct qk_command *command, struct qk_err *err) QK_CHECKED;
 /* docs/commands/README.md and docs/commands/COMMAND.md. */
-void qk_markdown_overview(struct qk_str *out);
+enum qk_code qk_markdown_overview(struct qk_str *out, struct qk_err *err) QK_CHECKED;
 enum qk_code qk_markdown_command(struct qk_str *out, const struct qk_command *command, struct qk_err *err) QK_CHECKED;
 /* A bash completion script for all commands. */
 enum qk_code qk_completion_bash(struct qk_str *out, struct qk_err *err) QK_CHECKED;

@@ -109,17 +109,19 @@ static void log_line(struct qk_terminal_progress *bar, double now, uint64_t done
 static void update_locked(struct qk_terminal_progress *bar, uint64_t done, uint64_t total, const char *label)
 {
     double now = qk_seconds();
-    bool first = bar->started <= 0;
+    bool first = !bar->begun;
     if (first) {
+        bar->begun = true;
         bar->started = now;
     }
     bool eager = bar->mode == QK_PROGRESS_ALWAYS;
-    double wait = bar->terminal ? (bar->drawn > 0 ? redraw_every : first_draw) : log_every;
-    double since = bar->drawn > 0 ? bar->drawn : bar->started;
+    double wait = bar->terminal ? (bar->shown ? redraw_every : first_draw) : log_every;
+    double since = bar->shown ? bar->drawn : bar->started;
     bool due = now - since >= wait || (eager && (first || done >= total));
     if (!due) {
         return;
     }
+    bar->shown = true;
     bar->drawn = now;
     if (bar->terminal) {
         draw_bar(bar, now, done, total, label);

@@ -15,7 +15,8 @@ struct qk_terminal_progress {
     bool terminal;         /* standard error is one that can redraw a line */
     bool quiet;            /* no notices */
     const char *unit;      /* of done and total; NULL = unknown */
-    double started, drawn; /* monotonic seconds; 0 = not yet */
+    bool begun, shown;     /* the first update came; something was drawn */
+    double started, drawn; /* monotonic seconds */
     bool visible;          /* a bar is on the current line */
     atomic_flag busy;
 };
