@@ -1,1 +1,0 @@
-typedef int qk_run_placeholder; /* replaced by the first source of this layer */

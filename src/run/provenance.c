@@ -1,0 +1,211 @@
+/* Where a run's numbers come from: checkpoints, options, program. */
+#include "provenance.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/hash.h"
+#include "base/str.h"
+#include "num/blas.h"
+
+enum { SAMPLE_BYTES = 64 };
+
+/* "2026-01-31T12:00:00Z", or says that the time is left out. */
+static void created_text(char *out, size_t cap)
+{
+    const char *epoch = getenv("SOURCE_DATE_EPOCH");
+    uint64_t seconds;
+    struct tm utc;
+    if (epoch != NULL && qk_parse_u64(epoch, 0, 253402300799u, &seconds)) {
+        time_t t = (time_t)seconds;
+        if (gmtime_r(&t, &utc) != NULL && strftime(out, cap, "%Y-%m-%dT%H:%M:%SZ", &utc) > 0) {
+            return;
+        }
+    }
+    strncpy(out, "not recorded (SOURCE_DATE_EPOCH is not set)", cap - 1);
+    out[cap - 1] = '\0';
+}
+
+/* An operand as a shell would take it. */
+static void add_quoted(struct qk_str *str, const char *s)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./=,:@%+*?";
+    if (s[0] != '\0' && strspn(s, plain) == strlen(s)) {
+        qk_str_add(str, s);
+        return;
+    }
+    qk_str_addc(str, '\'');
+    for (; *s != '\0'; s++) {
+        if (*s == '\'') {
+            qk_str_add(str, "'\\''");
+        } else {
+            qk_str_addc(str, *s);
+        }
+    }
+    qk_str_addc(str, '\'');
+}
+
+static void add_operand(struct qk_str *str, const struct qk_run_input *input)
+{
+    struct qk_str operand = {0};
+    qk_str_addf(&operand, "%s=%s", input->name, input->ckpt->path);
+    qk_str_addc(str, ' ');
+    if (operand.failed) {
+        str->failed = true;
+    } else {
+        add_quoted(str, operand.s);
+    }
+    qk_str_release(&operand);
+}
+
+static void add_kinds(struct qk_str *str, const struct qk_drift_options *options)
+{
+    const char *separator = " --kinds ";
+    for (size_t kind = 0; kind < QK_N_LAYER_KINDS; kind++) {
+        if (options->kinds != 0 && qk_selection_has_kind(options, (enum qk_layer_kind)kind)) {
+            qk_str_addf(str, "%s%s", separator, qk_layer_kind_name((enum qk_layer_kind)kind));
+            separator = ",";
+        }
+    }
+}
+
+static void add_command(struct qk_str *str, const struct qk_run_input *base, const struct qk_run_input *tuned,
+                        const struct qk_drift_options *options)
+{
+    qk_str_add(str, "qkscope drift");
+    add_operand(str, base);
+    add_operand(str, tuned);
+    add_kinds(str, options);
+    for (size_t i = 0; options->metrics != NULL && i < options->n_metrics; i++) {
+        qk_str_add(str, i == 0 ? " --metrics " : ",");
+        add_quoted(str, options->metrics[i]);
+    }
+}
+
+/* One command line per tuned checkpoint. */
+static enum qk_code set_history(struct qk_table *table, const struct qk_run_input *base,
+                                const struct qk_run_input *tuned, size_t n_tuned,
+                                const struct qk_drift_options *options, struct qk_err *err)
+{
+    const char **lines = qk_arena_alloc(table->arena, n_tuned, sizeof(*lines));
+    for (size_t i = 0; lines != NULL && i < n_tuned; i++) {
+        struct qk_str command = {0};
+        add_command(&command, base, &tuned[i], options);
+        lines[i] = command.failed ? NULL : qk_arena_strdup(table->arena, command.s);
+        qk_str_release(&command);
+        if (lines[i] == NULL) {
+            return qk_fail_nomem(err, "history");
+        }
+    }
+    return lines == NULL ? qk_fail_nomem(err, "history")
+                         : qk_node_attr_strs(table, table->nodes[0], "history", lines, n_tuned, err);
+}
+
+enum qk_code qk_provenance_root(struct qk_table *table, const struct qk_run_input *base,
+                                const struct qk_run_input *tuned, size_t n_tuned,
+                                const struct qk_drift_options *options, struct qk_err *err)
+{
+    struct qk_node *root = table->nodes[0];
+    char created[64];
+    created_text(created, sizeof(created));
+    QK_TRY(qk_node_attr_str(table, root, "title", "Drift of attention routing under fine-tuning", err));
+    QK_TRY(set_history(table, base, tuned, n_tuned, options, err));
+    QK_TRY(qk_node_attr_str(table, root, "source", "qkscope " QK_VERSION, err));
+    return qk_node_attr_str(table, root, "created", created, err);
+}
+
+/* Name, type and up to three windows of bytes of every tensor. */
+static enum qk_code sample(const struct qk_ckpt *ckpt, char ret[65], struct qk_err *err)
+{
+    struct qk_sha256 sha;
+    unsigned char bytes[SAMPLE_BYTES];
+    qk_sha256_init(&sha);
+    for (size_t i = 0; i < ckpt->n_tensors; i++) {
+        const struct qk_tensor *t = &ckpt->tensors[i];
+        qk_sha256_add(&sha, t->name, strlen(t->name) + 1);
+        size_t n = t->n_bytes < SAMPLE_BYTES ? (size_t)t->n_bytes : SAMPLE_BYTES;
+        const uint64_t at[] = {0, (t->n_bytes - n) / 2, t->n_bytes - n};
+        for (size_t w = 0; w < sizeof(at) / sizeof(at[0]) && n > 0; w++) {
+            QK_TRY(qk_ckpt_read(ckpt, t, at[w], n, bytes, err));
+            qk_sha256_add(&sha, bytes, n);
+        }
+    }
+    qk_sha256_hex(&sha, ret);
+    return QK_OK;
+}
+
+/* The storage type that holds most of the bytes. */
+static const char *main_dtype(const struct qk_ckpt *ckpt)
+{
+    uint64_t bytes[QK_N_DTYPES] = {0};
+    size_t best = 0;
+    for (size_t i = 0; i < ckpt->n_tensors; i++) {
+        bytes[ckpt->tensors[i].dtype] += ckpt->tensors[i].n_bytes;
+    }
+    for (size_t d = 1; d < QK_N_DTYPES; d++) {
+        best = bytes[d] > bytes[best] ? d : best;
+    }
+    return qk_dtype_info((enum qk_dtype)best)->name;
+}
+
+enum qk_code qk_provenance_checkpoint(struct qk_table *table, const struct qk_run_input *input, const char *role,
+                                      char ret_sample[65], struct qk_err *err)
+{
+    QK_TRY(sample(input->ckpt, ret_sample, err));
+    char *path = qk_arena_printf(table->arena, "/checkpoints/%s", input->name);
+    if (path == NULL) {
+        return qk_fail_nomem(err, "checkpoint name");
+    }
+    if (qk_table_find(table, path) != NULL) {
+        return qk_fail(err, QK_EUSAGE, "two checkpoints are called '%s'", input->name);
+    }
+    struct qk_node *node;
+    QK_TRY(qk_table_group(table, path, &node, err));
+    const char *const texts[][2] = {
+        {"role", role},
+        {"path", input->ckpt->path},
+        {"dtype", main_dtype(input->ckpt)},
+        {"config_sha256", input->ckpt->config_sha256},
+        {"header_sha256", input->ckpt->header_sha256},
+        {"sample_sha256", ret_sample},
+    };
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        QK_TRY(qk_node_attr_str(table, node, texts[i][0], texts[i][1], err));
+    }
+    QK_TRY(qk_node_attr_i64(table, node, "total_bytes", (int64_t)input->ckpt->total_bytes, err));
+    return qk_node_attr_i64(table, node, "n_tensors", (int64_t)input->ckpt->n_tensors, err);
+}
+
+static void add_field(struct qk_sha256 *sha, const char *s)
+{
+    qk_sha256_add(sha, s, strlen(s) + 1);
+}
+
+static void add_input(struct qk_sha256 *sha, const struct qk_run_input *input, const char *sampled)
+{
+    add_field(sha, input->name);
+    add_field(sha, input->ckpt->config_sha256);
+    add_field(sha, input->ckpt->header_sha256);
+    add_field(sha, sampled);
+}
+
+void qk_provenance_config_hash(const struct qk_run_input *base, const char *base_sample,
+                               const struct qk_run_input *tuned, const char *tuned_sample,
+                               const struct qk_drift_options *options, const struct qk_selection *selection,
+                               char ret[65])
+{
+    struct qk_sha256 sha;
+    qk_sha256_init(&sha);
+    add_field(&sha, "drift 1");
+    add_field(&sha, QK_VERSION);
+    add_input(&sha, base, base_sample);
+    add_input(&sha, tuned, tuned_sample);
+    for (size_t kind = 0; kind < QK_N_LAYER_KINDS; kind++) {
+        add_field(&sha, qk_selection_has_kind(options, (enum qk_layer_kind)kind) ? "1" : "0");
+    }
+    for (size_t m = 0; m < selection->n_metrics; m++) {
+        add_field(&sha, selection->metrics[m]->name);
+    }
+    qk_sha256_hex(&sha, ret);
+}
