@@ -13,7 +13,7 @@ static const struct {
     const char *what, *hint;
 } formats[] = {
     {"PK\003\004", 4, "a PyTorch checkpoint or another zip archive",
-     "convert the model to safetensors: load it with transformers and call save_pretrained(DIR)"},
+     "convert the model to safetensors: load it and call save_pretrained(DIR)"},
     {"\x80\002", 2, "a Python pickle", "convert the model to safetensors: load it and call save_pretrained(DIR)"},
     {"GGUF", 4, "a GGUF file", "use the checkpoint that the GGUF file was converted from"},
     {"\x89HDF", 4, "an HDF5 file", "convert the model to safetensors"},
@@ -36,6 +36,17 @@ static bool is_web_page(const char *head, size_t n)
         }
     }
     return false;
+}
+
+static bool is_text(const char *head, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)head[i];
+        if ((c < 0x20 && c != '\n' && c != '\r' && c != '\t') || c == 0x7f) {
+            return false;
+        }
+    }
+    return n > 0;
 }
 
 /* The number behind "\nsize " in a pointer; 0 when there is none. */
@@ -87,6 +98,10 @@ enum qk_code qk_foreign_check(struct qk_check *check, const char *file, const ch
             return qk_violate(check, QK_RULE_FOREIGN_FORMAT, file, "", formats[i].hint, err,
                               "other file format (expected %s, found %s)", expected, formats[i].what);
         }
+    }
+    if (content == QK_EXPECT_WEIGHTS && is_text(head, n)) {
+        return qk_violate(check, QK_RULE_FOREIGN_FORMAT, file, "", "", err,
+                          "other file format (expected %s, found a text file)", expected);
     }
     *ret_found = false;
     return QK_OK;

@@ -144,7 +144,7 @@ static bool scan_document(const char *text, size_t len, size_t *ret_n_python, st
     qk_scan_explain(&scan, where, sizeof where);
     bool limit = scan.fault == QK_SCAN_LIMIT;
     fault->kind = limit ? QK_JSON_LIMIT : QK_JSON_SYNTAX;
-    snprintf(fault->text, sizeof fault->text, "%s %s", limit ? "JSON beyond what is read" : "not valid JSON", where);
+    snprintf(fault->text, sizeof fault->text, "%s %s", limit ? "exceeds a limit" : "not valid JSON", where);
     return false;
 }
 

@@ -242,23 +242,26 @@ static bool pass_scalar(struct qk_scan *scan)
     return qk_scan_fail(scan, scan->p, "a value", NULL);
 }
 
-static bool pass_key(struct qk_scan *scan)
+bool qk_scan_key(struct qk_scan *scan, struct qk_span *ret)
 {
-    struct qk_span key;
     qk_scan_space(scan);
-    return qk_scan_string(scan, &key) && qk_scan_take(scan, ':', "':'");
+    if (qk_scan_peek(scan) != '"') {
+        return qk_scan_fail(scan, scan->p, "a key in double quotes", NULL);
+    }
+    return qk_scan_string(scan, ret) && qk_scan_take(scan, ':', "':'");
 }
 
 /* Passes what follows a value inside open brackets, until the next value is due or none is open. */
 static bool pass_closings(struct qk_scan *scan, const char *open, size_t *depth)
 {
+    struct qk_span key;
     while (*depth > 0) {
         bool object = open[*depth - 1] == '{';
         qk_scan_space(scan);
         int c = qk_scan_peek(scan);
         if (c == ',') {
             scan->p++;
-            return !object || pass_key(scan);
+            return !object || qk_scan_key(scan, &key);
         }
         if (c != (object ? '}' : ']')) {
             return qk_scan_fail(scan, scan->p, object ? "',' or '}'" : "',' or ']'", NULL);
@@ -273,6 +276,7 @@ bool qk_scan_value(struct qk_scan *scan)
 {
     char open[qk_json_max_depth];
     size_t depth = 0;
+    struct qk_span key;
     do {
         qk_scan_space(scan);
         if (++scan->n_values > scan->max_values) {
@@ -291,7 +295,7 @@ bool qk_scan_value(struct qk_scan *scan)
             scan->p++;
             qk_scan_space(scan);
             if (qk_scan_peek(scan) != (c == '{' ? '}' : ']')) {
-                if (c == '{' && !pass_key(scan)) {
+                if (c == '{' && !qk_scan_key(scan, &key)) {
                     return false;
                 }
                 continue;

@@ -43,6 +43,8 @@ int qk_scan_peek(const struct qk_scan *scan);
 /* Takes c, after white space. expected: text for the fault. */
 bool qk_scan_take(struct qk_scan *scan, char c, const char *expected);
 bool qk_scan_string(struct qk_scan *scan, struct qk_span *ret);
+/* A member's name with the colon behind it, after white space. */
+bool qk_scan_key(struct qk_scan *scan, struct qk_span *ret);
 bool qk_scan_number(struct qk_scan *scan, struct qk_span *ret);
 /* Passes any value, with white space in front of it. */
 bool qk_scan_value(struct qk_scan *scan);

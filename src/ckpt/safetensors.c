@@ -52,7 +52,7 @@ static bool report_scan(struct qk_header_parser *p)
     qk_scan_explain(&p->scan, where, sizeof where);
     p->broken = true;
     p->code = qk_violate(p->check, QK_RULE_HEADER_JSON, p->file, "header", "", p->err, "%s %s",
-                         p->scan.fault == QK_SCAN_LIMIT ? "JSON beyond what is read" : "not valid JSON", where);
+                         p->scan.fault == QK_SCAN_LIMIT ? "exceeds a limit" : "not valid JSON", where);
     return false;
 }
 
@@ -108,8 +108,7 @@ static bool parse_metadata(struct qk_header_parser *p)
 static bool parse_member(struct qk_header_parser *p)
 {
     struct qk_span key;
-    qk_scan_space(&p->scan);
-    if (!qk_scan_string(&p->scan, &key) || !qk_scan_take(&p->scan, ':', "':'")) {
+    if (!qk_scan_key(&p->scan, &key)) {
         return report_scan(p);
     }
     char *name = qk_scan_unescape(p->arena, key);

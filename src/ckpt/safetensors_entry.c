@@ -38,18 +38,21 @@ static bool parse_dtype(struct qk_header_parser *p, struct entry *entry)
         return false;
     }
     const char *end = p->scan.p;
-    if (*start == '"') {
-        char *name = qk_scan_unescape(p->arena, (struct qk_span){start + 1, (size_t)(end - start) - 2,
-                                                                 memchr(start, '\\', (size_t)(end - start))});
-        if (name == NULL) {
-            p->code = qk_fail_nomem(p->err, p->file);
-            return false;
-        }
-        entry->dtype = qk_dtype_by_name(name);
+    if (*start != '"') {
+        return QK_HEADER_VIOLATE(p, QK_RULE_DTYPE_TYPE, entry->name, "dtype is unusable (expected a string, found %s)",
+                                 excerpt(start, end).text);
     }
+    size_t n = (size_t)(end - start) - 2;
+    char *name = qk_scan_unescape(p->arena, (struct qk_span){start + 1, n, memchr(start, '\\', n + 1) != NULL});
+    if (name == NULL) {
+        p->code = qk_fail_nomem(p->err, p->file);
+        return false;
+    }
+    entry->dtype = qk_dtype_by_name(name);
     return entry->dtype != NULL ||
            QK_HEADER_VIOLATE(p, QK_RULE_UNKNOWN_DTYPE, entry->name,
-                             "dtype is not known (expected BF16, F16, F32 …, found %s)", excerpt(start, end).text);
+                             "dtype is not known (expected a type such as BF16, F16 or F32, found %s)",
+                             excerpt(start, end).text);
 }
 
 /* An array of integers; the first cap are stored, *ret_n counts all. *ret_bad is what is wrong with it, "" if nothing.
@@ -154,8 +157,7 @@ enum { n_fields = sizeof fields / sizeof fields[0] };
 static bool parse_field(struct qk_header_parser *p, struct entry *entry, bool seen[n_fields])
 {
     struct qk_span key;
-    qk_scan_space(&p->scan);
-    if (!qk_scan_string(&p->scan, &key) || !qk_scan_take(&p->scan, ':', "':'")) {
+    if (!qk_scan_key(&p->scan, &key)) {
         return false;
     }
     qk_scan_space(&p->scan);

@@ -122,12 +122,14 @@ enum qk_code qk_shard_index_parse(struct qk_check *check, const char *file, cons
                                   struct qk_shard_index *ret, struct qk_err *err)
 {
     struct qk_shard_index index = {0};
+    size_t before = check->n;
     QK_TRY(qk_document_parse(check, &qk_index_rules, file, text, len, &index.document, err));
     enum qk_code code = index.document == NULL ? QK_OK : read_index(check, file, &index, err);
     if (code != QK_OK) {
         qk_shard_index_release(&index);
         return code;
     }
+    index.whole = check->n == before;
     *ret = index;
     return QK_OK;
 }

@@ -20,6 +20,7 @@ struct qk_shard_index {
     size_t n_shards;
     bool has_total_size;
     double total_size;
+    bool whole;               /* no violation left anything out */
     struct qk_json *document; /* owned; the names above live in it */
 };
 

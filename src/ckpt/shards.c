@@ -133,7 +133,7 @@ static enum qk_code check_total_size(struct qk_check *check, const char *index_p
                                      const struct qk_opened_shard *shards, const struct qk_tensor *tensors, size_t n,
                                      struct qk_err *err)
 {
-    bool judge = index->has_total_size;
+    bool judge = index->has_total_size && index->whole;
     for (size_t s = 0; s < index->n_shards; s++) {
         judge = judge && shards[s].usable;
     }
