@@ -68,8 +68,8 @@ static void add_line(struct qk_str *out, const struct qk_metric *m)
 
 static void add_field(struct qk_str *out, const char *label, const char *text, size_t width)
 {
-    qk_str_addf(out, "    %-12s", label);
-    qk_paragraph(out, text, strlen(text), 16, 16, width);
+    qk_str_addf(out, "    %-14s", label);
+    qk_paragraph(out, text, strlen(text), 18, 18, width);
 }
 
 static void add_explained(struct qk_str *out, const struct qk_metric *m, size_t width)

@@ -46,7 +46,7 @@ static void add_text(struct qk_str *out, const struct qk_family *family, size_t 
     add_types(&types, family, "");
     out->failed = out->failed || does.failed || types.failed;
     if (!out->failed) {
-        qk_str_addf(out, "%-18s%s: %s\n", family->name, family->title, does.len > 0 ? does.s : "nothing yet");
+        qk_str_addf(out, "%-18s%s  [%s]\n", family->name, family->title, does.len > 0 ? does.s : "");
         if (family->model_types != NULL && family->model_types[0] != NULL) {
             qk_str_addf(out, "%*s", 18, "");
             qk_paragraph(out, types.s, types.len, 18, 18, width);

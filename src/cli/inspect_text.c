@@ -93,7 +93,7 @@ static void add_position(struct qk_str *out, const struct qk_layer *layer)
         return;
     }
     qk_str_add(out, " (theta ");
-    qk_str_add_double(out, p->theta);
+    qk_str_addf(out, p->theta < 1e15 ? "%.0f" : "%g", p->theta);
     if (p->rotary_dim != layer->head_dim) {
         qk_str_addf(out, ", %zu of %zu dimensions", p->rotary_dim, layer->head_dim);
     }

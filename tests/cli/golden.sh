@@ -11,6 +11,7 @@
 # <V~T> for a number within T of V, <SRC> for the source root; a line that is only ... stands for any number of lines.
 # Lines that start with # and empty lines are comments.
 set -u
+[ -x "$1" ] || { echo "$1: no such program"; exit 1; }
 qkscope=$(cd "$(dirname "$1")" && pwd)
 SRC=$2
 file=$3

@@ -5,6 +5,7 @@ set -u
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 : >"$work/qkscope"
+chmod +x "$work/qkscope"
 wrong=0
 
 must() { # must VERDICT NAME SESSION

@@ -54,6 +54,7 @@ $ qkscope inspect --validate --json $SRC/examples/amnesia/base
 $ qkscope inspect nowhere
 ? 3
 ! qkscope: error: nowhere: <*>No such file or directory
+! qkscope: hint: <*>
 
 # several violations, all listed
 $ mkdir broken && cp $SRC/examples/amnesia/base/config.json broken && printf '\100\0\0\0\0\0\0\0{"a":{"dtype":"F99","shape":[1],"data_offsets":[0,4]},"b":17}    ' > broken/model.safetensors && qkscope inspect --validate broken
