@@ -85,9 +85,13 @@ static void add_tsv_line(struct qk_str *out, const struct qk_export_selection *s
         add_tsv_value(out, node, i);
     }
     if (s->has_text) {
+        size_t len = 0;
+        const char *meaning = qk_export_meaning(node, i, &len);
         qk_str_addc(out, '\t');
         if (node->type == QK_TYPE_STR) {
             add_tsv_value(out, node, i);
+        } else if (meaning != NULL) {
+            qk_str_addn(out, meaning, len);
         }
     }
     const char *state = qk_export_state(array, index);
@@ -144,6 +148,16 @@ static void add_json_object(struct qk_str *out, const struct qk_export_selection
     }
     qk_str_add(out, ", \"value\": ");
     add_json_value(out, array->node, i);
+    size_t len = 0;
+    const char *meaning = qk_export_meaning(array->node, i, &len);
+    if (meaning != NULL) {
+        struct qk_str word = {0};
+        qk_str_addn(&word, meaning, len);
+        qk_str_add(out, ", \"text\": ");
+        qk_str_add_json(out, word.failed ? "" : word.s);
+        out->failed = out->failed || word.failed;
+        qk_str_release(&word);
+    }
     const char *state = qk_export_state(array, index);
     if (state != NULL) {
         qk_str_add(out, ", \"state\": ");

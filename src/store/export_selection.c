@@ -84,7 +84,7 @@ static enum qk_code add_array(const struct qk_table *table, const struct qk_node
     struct qk_export_array *array = &s->arrays[s->n_arrays++];
     array->node = node;
     array->state = state_of(table, node, s->arena);
-    s->has_text = s->has_text || node->type == QK_TYPE_STR;
+    s->has_text = s->has_text || node->type == QK_TYPE_STR || qk_export_has_meanings(node);
     for (size_t i = 0; i < node->n_dims; i++) {
         array->scales[i] = qk_table_find(table, node->dims[i]);
         QK_TRY(add_column(s, array, i, err));
@@ -166,7 +166,37 @@ bool qk_export_cell(const struct qk_export_array *array, size_t i, size_t ret_in
         ret_index[axis] = rest % node->shape[axis];
         rest /= node->shape[axis];
     }
-    return node->type != QK_TYPE_F64 || !isnan(node->v.f64[i]);
+    if (node->type == QK_TYPE_F64) {
+        return !isnan(node->v.f64[i]);
+    }
+    const struct qk_attr *missing = node->type == QK_TYPE_U8 ? qk_node_attr(node, "missing") : NULL;
+    return missing == NULL || missing->type != QK_TYPE_I64 || missing->n != 1 || missing->v.i64[0] != node->v.u8[i];
+}
+
+bool qk_export_has_meanings(const struct qk_node *node)
+{
+    const struct qk_attr *values = qk_node_attr(node, "flag_values");
+    return node->type == QK_TYPE_U8 && values != NULL && values->type == QK_TYPE_I64 &&
+           qk_node_attr_get_str(node, "flag_meanings") != NULL;
+}
+
+const char *qk_export_meaning(const struct qk_node *node, size_t i, size_t *ret_len)
+{
+    if (!qk_export_has_meanings(node)) {
+        return NULL;
+    }
+    const struct qk_attr *values = qk_node_attr(node, "flag_values");
+    const char *word = qk_node_attr_get_str(node, "flag_meanings");
+    for (size_t k = 0; k < values->n; k++) {
+        word += strspn(word, " ");
+        size_t len = strcspn(word, " ");
+        if (values->v.i64[k] == node->v.u8[i] && len > 0) {
+            *ret_len = len;
+            return word;
+        }
+        word += len;
+    }
+    return NULL;
 }
 
 const char *qk_export_state(const struct qk_export_array *array, const size_t index[QK_TABLE_MAX_DIMS])

@@ -22,7 +22,7 @@ struct qk_export_selection {
     size_t n_arrays, n_columns;
     struct qk_export_array *arrays; /* in table order */
     const char **columns;           /* axis names, in order of first use */
-    bool has_text;                  /* a string array is among them */
+    bool has_text;                  /* an array of strings or of named flags is among them */
     struct qk_arena *arena;
 };
 
@@ -33,9 +33,15 @@ enum qk_code qk_export_select(const struct qk_table *table, const char *glob, st
                               struct qk_err *err) QK_CHECKED;
 void qk_export_selection_release(struct qk_export_selection *selection);
 
-/* Cell i of an array: its index along each axis, and whether it holds a value (false: a NaN). */
+/* Cell i of an array: its index along each axis, and whether it holds a value (false: a NaN, or the flag that the
+ * attribute "missing" names). */
 bool qk_export_cell(const struct qk_export_array *array, size_t i, size_t ret_index[QK_TABLE_MAX_DIMS]);
 /* The state's name, or NULL when the array has none. */
 const char *qk_export_state(const struct qk_export_array *array, const size_t index[QK_TABLE_MAX_DIMS]);
+
+/* Whether the array holds flags that "flag_values" and "flag_meanings" name. */
+bool qk_export_has_meanings(const struct qk_node *node);
+/* The word for the flag in cell i; NULL when it has none. Not terminated: *ret_len bytes. */
+const char *qk_export_meaning(const struct qk_node *node, size_t i, size_t *ret_len);
 
 #endif

@@ -124,6 +124,17 @@ static void add_drift(struct qk_table *t, const struct synthetic_run *run, const
     must(qk_table_array(t, path, QK_TYPE_F64, 1, module, &node, NULL));
     node->v.f64[0] = 0.25;
     described(t, node, "Drift of the rest", "1");
+    snprintf(path, sizeof(path), "%s/way", group);
+    const char *layer[] = {"/model/layer"};
+    must(qk_table_array(t, path, QK_TYPE_U8, 1, layer, &node, NULL));
+    const int64_t flags[] = {0, 1};
+    must(qk_node_attr_i64s(t, node, "flag_values", flags, 2, NULL));
+    must(qk_node_attr_str(t, node, "flag_meanings", "gram householder", NULL));
+    must(qk_node_attr_i64(t, node, "missing", 255, NULL));
+    described(t, node, "Way taken", "1");
+    for (size_t l = 0; l < run->n_layers; l++) {
+        node->v.u8[l] = l < run->first || l > run->last ? 255 : l == 4;
+    }
     snprintf(path, sizeof(path), "%s/note", group);
     must(qk_table_array(t, path, QK_TYPE_STR, 0, NULL, &node, NULL));
     node->v.str[0] = "line one\nline two\t\"quoted\"";

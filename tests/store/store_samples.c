@@ -1,0 +1,87 @@
+/* For the checks in Python: writes a run file and its exports, or reads any file and prints what came of it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "store/store.h"
+#include "synthetic_run.h"
+
+static int fail_with(const struct qk_err *err)
+{
+    printf("%d\t%s\t%s\n", (int)err->code, err->text, err->hint);
+    return 1;
+}
+
+typedef enum qk_code (*exporter)(const struct qk_table *table, const char *glob, bool missing, struct qk_str *out,
+                                 struct qk_err *err);
+
+static enum qk_code list(const struct qk_table *table, const char *glob, bool missing, struct qk_str *out,
+                         struct qk_err *err)
+{
+    (void)missing;
+    return qk_export_list(table, glob, out, err);
+}
+
+static enum qk_code matrix(const struct qk_table *table, const char *glob, bool missing, struct qk_str *out,
+                           struct qk_err *err)
+{
+    (void)missing;
+    return qk_export_matrix(table, glob, out, err);
+}
+
+static const struct sample {
+    const char *file, *glob;
+    bool missing;
+    exporter export;
+} samples[] = {
+    {"all.tsv", NULL, false, qk_export_tsv},
+    {"missing.tsv", NULL, true, qk_export_tsv},
+    {"all.json", NULL, false, qk_export_json},
+    {"missing.json", NULL, true, qk_export_json},
+    {"rel.tsv", "q_rel_*", true, qk_export_tsv},
+    {"state.tsv", "drift/*/q_rel_drift_state", false, qk_export_tsv},
+    {"list.tsv", NULL, false, list},
+    {"matrix.tsv", "/drift/sft/q_rel_drift", false, matrix},
+};
+
+static int write_samples(const char *directory)
+{
+    struct qk_err err = {0};
+    struct synthetic_run run = synthetic_whole();
+    run.last = 4;
+    struct qk_table *table = synthetic_table(&run);
+    char *path = qk_path_join(directory, "run.h5");
+    if (qk_store_write(table, path, true, &err) != QK_OK) {
+        return fail_with(&err);
+    }
+    for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++) {
+        struct qk_str out = {0};
+        char *file = qk_path_join(directory, samples[i].file);
+        if (samples[i].export(table, samples[i].glob, samples[i].missing, &out, &err) != QK_OK ||
+            qk_atomic_put(file, true, out.s, out.len, &err) != QK_OK) {
+            return fail_with(&err);
+        }
+    }
+    return 0;
+}
+
+static int read_back(const char *path)
+{
+    struct qk_err err = {0};
+    struct qk_table *table;
+    if (qk_store_read(path, &table, &err) != QK_OK) {
+        return fail_with(&err);
+    }
+    printf("0\t%zu nodes\t\n", table->n_nodes);
+    qk_table_free(table);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 3) {
+        fputs("usage: store_samples write DIR | read FILE\n", stderr);
+        return 2;
+    }
+    return strcmp(argv[1], "write") == 0 ? write_samples(argv[2]) : read_back(argv[2]);
+}
