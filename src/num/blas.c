@@ -49,7 +49,16 @@ bool qk_cholesky(size_t n, double *a, size_t lda)
     if (n == 0) {
         return true;
     }
-    return LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'U', qk_lapack_size(n), a, qk_lapack_size(lda)) == 0;
+    if (LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'U', qk_lapack_size(n), a, qk_lapack_size(lda)) != 0) {
+        return false;
+    }
+    /* a NaN anywhere in the triangle reaches the diagonal, but OpenBLAS's test for a pivot ≤ 0 lets it pass */
+    for (size_t i = 0; i < n; i++) {
+        if (!(a[i + i * lda] > 0)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 void qk_trsm_upper(bool trans, size_t n, size_t m, const double *u, size_t ldu, double *b, size_t ldb)

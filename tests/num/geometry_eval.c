@@ -1,8 +1,9 @@
 /* Runs the geometry of num on pairs of matrices for check_geometry.py.
  *
  * Standard input: cases of int64 {k, d}, then W0 and W1 as row-major (k, d) doubles. Standard output per case, all
- * doubles: method of the delta-Gram way, its k angles (NaN where it declined), method of the QR way, its k angles, Procrustes
- * residual, 1 when the direct way was asked for and taken, σ₁(Δ), ‖RᵀR − I‖_F, ‖R W1 − W0‖_F evaluated directly. */
+ * doubles: method of the delta-Gram way, its k angles (NaN where it declined), method of the QR way, its k angles,
+ * Procrustes residual, 1 when the direct way was asked for and taken, σ₁(Δ), ‖RᵀR − I‖_F, ‖R W1 − W0‖_F evaluated
+ * directly. */
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
