@@ -16,6 +16,7 @@ void qk_sheet_init(struct qk_sheet *sheet, const char *stem, const char *title, 
     *sheet = (struct qk_sheet){.stem = stem, .title = title, .format = format, .wide = wide};
     sheet->width = wide ? double_cm : single_cm;
     sheet->height = 6;
+    qk_str_addf(&sheet->data, "# data of %s.gp\n", stem);
 }
 
 void qk_sheet_release(struct qk_sheet *sheet)

@@ -1,0 +1,560 @@
+/* Figures drawn by gnuplot: every figure, format and width over models from one head to HypeNet-9B's shape; what lies
+ * beside the pictures; what happens when things go wrong. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/child.h"
+#include "base/str.h"
+#include "drift_fixture.h"
+#include "plot/plot.h"
+#include "scratch_dir.h"
+
+static const char *const all_formats[] = {"pdf", "svg", "png", "tex"};
+static const char *const svg_only[] = {"svg"};
+static const char *const pair[] = {"base", "sft"};
+
+/* What gnuplot said, if anything: every warning is a failure. */
+static char said[1024];
+
+static void keep_notice(void *ctx, const char *text)
+{
+    (void)ctx;
+    if (qk_str_starts(text, "gnuplot")) {
+        (void)snprintf(said, sizeof said, "%s", text);
+    }
+}
+
+static const struct qk_progress progress = {NULL, NULL, keep_notice};
+
+static struct qk_plot_options options_for(const char *dir, const char *const *formats, size_t n)
+{
+    said[0] = '\0';
+    return (struct qk_plot_options){.dir = dir, .formats = formats, .n_formats = n};
+}
+
+static size_t draw(const struct qk_table *table, const struct qk_plot_options *options)
+{
+    size_t n = 0;
+    struct qk_err err = {0};
+    enum qk_code code = qk_plot(table, options, &progress, &n, &err);
+    if (code != QK_OK) {
+        fail_msg("%s (%s)", err.text, err.hint);
+    }
+    assert_string_equal(said, "");
+    return n;
+}
+
+static void assert_starts(const char *dir, const char *stem, const char *suffix, const char *magic)
+{
+    char name[512];
+    size_t len = 0;
+    (void)snprintf(name, sizeof name, "%s%s", stem, suffix);
+    char *text = scratch_dir_read(dir, name, &len);
+    if (text == NULL || len < 100 * (suffix[0] == '.' && suffix[1] != 't') ||
+        strncmp(text, magic, strlen(magic)) != 0) {
+        fail_msg("%s is missing or not what it should be", name);
+    }
+    qk_free(text);
+}
+
+static void assert_pictures(const char *dir, const char *stem, bool all)
+{
+    assert_starts(dir, stem, ".svg", "<?xml");
+    assert_starts(dir, stem, ".gp", "# ");
+    assert_starts(dir, stem, ".dat", "# data of ");
+    if (all) {
+        assert_starts(dir, stem, ".pdf", "%PDF-");
+        assert_starts(dir, stem, ".png", "\x89PNG");
+        assert_starts(dir, stem, ".tex", "\\begingroup");
+        assert_starts(dir, stem, "-inc.pdf", "%PDF-");
+        assert_starts(dir, stem, "-inc.tex", "% GNUPLOT");
+    }
+}
+
+static void every_figure_draws_without_a_warning(const struct drift_shape *shape, bool all)
+{
+    struct qk_table *table = drift_fixture(shape, pair, 2);
+    for (int wide = 0; wide < 2; wide++) {
+        const char *dir = scratch_dir_make();
+        bool full = all && !wide;
+        struct qk_plot_options options = options_for(dir, full ? all_formats : svg_only, full ? 4 : 1);
+        options.double_column = wide;
+        assert_int_equal(draw(table, &options), qk_figure_count() * options.n_formats);
+        for (size_t i = 0; i < qk_figure_count(); i++) {
+            assert_true(qk_figure_has_data(table, i));
+            assert_pictures(dir, qk_figure_name(i), full);
+        }
+        assert_int_equal(scratch_dir_count(dir), qk_figure_count() * (full ? 8 : 3));
+        scratch_dir_remove(dir);
+    }
+    qk_table_free(table);
+}
+
+static void small_hybrid(void **state)
+{
+    (void)state;
+    every_figure_draws_without_a_warning(&shape_amnesia, true);
+}
+
+static void hypenet_9b(void **state)
+{
+    (void)state;
+    every_figure_draws_without_a_warning(&shape_hypenet, true);
+}
+
+static void one_layer_one_head(void **state)
+{
+    (void)state;
+    every_figure_draws_without_a_warning(&shape_single, true);
+}
+
+static void eighty_softmax_layers(void **state)
+{
+    (void)state;
+    every_figure_draws_without_a_warning(&shape_large, false);
+}
+
+static void ninety_four_layers_with_128_heads(void **state)
+{
+    (void)state;
+    every_figure_draws_without_a_warning(&shape_widest, false);
+}
+
+static void the_same_table_gives_the_same_bytes(void **state)
+{
+    (void)state;
+    struct qk_table *table = drift_fixture(&shape_amnesia, pair, 2);
+    char first[512];
+    (void)snprintf(first, sizeof first, "%s", scratch_dir_make());
+    struct qk_plot_options options = options_for(first, all_formats, 4);
+    (void)draw(table, &options);
+    const char *second = scratch_dir_make();
+    options.dir = second;
+    (void)draw(table, &options);
+    size_t n_files = 0;
+    DIR *d = opendir(first);
+    for (struct dirent *entry; (entry = readdir(d)) != NULL;) {
+        size_t a_len = 0, b_len = 0;
+        if (entry->d_name[0] == '.') {
+            continue;
+        }
+        char *a = scratch_dir_read(first, entry->d_name, &a_len), *b = scratch_dir_read(second, entry->d_name, &b_len);
+        assert_non_null(a);
+        assert_non_null(b);
+        if (a_len != b_len || memcmp(a, b, a_len) != 0) {
+            fail_msg("%s differs between two runs", entry->d_name);
+        }
+        /* the PDF clock is what would differ in the next second */
+        if (qk_str_ends(entry->d_name, ".pdf")) {
+            assert_non_null(memmem(a, a_len, "(D:19700101000000", 17));
+        }
+        qk_free(a);
+        qk_free(b);
+        n_files++;
+    }
+    closedir(d);
+    assert_int_equal(n_files, 8 * qk_figure_count());
+    scratch_dir_remove(first);
+    scratch_dir_remove(second);
+    qk_table_free(table);
+}
+
+static const char hostile_base[] = "ba$e_{x}^2 'q' \"z\"";
+static const char hostile_tuned[] = "`touch pwn`@&~#%\\ $(touch pwn) é";
+
+static void hostile_names_show_as_they_are(void **state)
+{
+    (void)state;
+    const char *const names[] = {hostile_base, hostile_tuned};
+    struct qk_table *table = drift_fixture(&shape_single, names, 2);
+    const char *dir = scratch_dir_make();
+    struct qk_plot_options options = options_for(dir, all_formats, 4);
+    (void)draw(table, &options);
+    assert_false(scratch_dir_has(dir, "pwn"));
+    assert_int_equal(scratch_dir_count(dir), 8 * qk_figure_count());
+    char *svg = scratch_dir_read(dir, "drift-heatmap.svg", NULL);
+    assert_non_null(strstr(svg, "`touch pwn`"));
+    assert_non_null(strstr(svg, "ba$e_{x}^2 'q'"));
+    char *script = scratch_dir_read(dir, "drift-heatmap.gp", NULL);
+    assert_null(strstr(script, "e_{x}^2 'q'"));
+    for (const char *at = script; (at = strchr(at, '`')) != NULL; at++) {
+        const char *line = at;
+        while (line > script && line[-1] != '\n') {
+            line--;
+        }
+        size_t quotes = 0;
+        for (const char *s = line; s < at; s++) {
+            quotes += *s == '\'';
+        }
+        assert_int_equal(quotes % 2, 1); /* inside single quotes, where gnuplot runs nothing */
+    }
+    qk_free(script);
+    qk_free(svg);
+    scratch_dir_remove(dir);
+    qk_table_free(table);
+}
+
+/* The numbers after one index comment of a data file; returns the rows read. */
+static size_t rows_of(const char *data, const char *heading, size_t n_columns, double *v, size_t cap)
+{
+    const char *at = strstr(data, heading);
+    assert_non_null(at);
+    at = strchr(at, '\n') + 1;
+    at = strchr(at, '\n') + 1; /* the columns */
+    size_t n = 0;
+    while (*at != '\0' && *at != '\n' && n < cap) {
+        for (size_t c = 0; c < n_columns; c++) {
+            char *end = NULL;
+            v[n * n_columns + c] = strtod(at, &end);
+            assert_ptr_not_equal(end, at);
+            at = end;
+        }
+        assert_int_equal(*at, '\n');
+        at++;
+        n++;
+    }
+    return n;
+}
+
+static void the_data_file_holds_the_numbers_of_the_table(void **state)
+{
+    (void)state;
+    struct qk_table *table = drift_fixture(&shape_amnesia, pair, 2);
+    const char *dir = scratch_dir_make();
+    struct qk_plot_options options = options_for(dir, svg_only, 1);
+    options.script_only = true;
+    assert_int_equal(draw(table, &options), qk_figure_count());
+    char *data = scratch_dir_read(dir, "drift-heatmap.dat", NULL);
+    double v[3 * 64];
+    size_t n = rows_of(data, "k_rel_drift", 3, v, 64);
+    const struct qk_node *node = qk_table_find(table, "/drift/sft/k_rel_drift");
+    assert_int_equal(n, 5 * 6 + 3 * 3); /* linear layers have six key heads, softmax layers three */
+    for (size_t i = 0; i < n; i++) {
+        size_t layer = (size_t)v[3 * i], head = (size_t)v[3 * i + 1];
+        assert_true(v[3 * i + 2] == node->v.f64[layer * node->shape[1] + head]);
+    }
+    qk_free(data);
+    data = scratch_dir_read(dir, "qk-distance-drift.dat", NULL);
+    n = rows_of(data, "qk_distance_drift of layer 5", 4, v, 1);
+    assert_int_equal(n, 1);
+    node = qk_table_find(table, "/drift/sft/qk_distance_drift");
+    double heads[6];
+    size_t below = 0;
+    for (size_t h = 0; h < 6; h++) {
+        heads[h] = node->v.f64[(5 * 6 + h) * node->shape[2]];
+        below += heads[h] < v[1];
+    }
+    assert_int_equal(below, 3); /* the median of six lies between the third and the fourth */
+    qk_free(data);
+    scratch_dir_remove(dir);
+    qk_table_free(table);
+}
+
+static char *script_of(const struct qk_table *table, const char *figure, const char *file)
+{
+    const char *dir = scratch_dir_make();
+    struct qk_plot_options options = options_for(dir, svg_only, 1);
+    options.script_only = true;
+    options.figures = &figure;
+    options.n_figures = 1;
+    (void)draw(table, &options);
+    char *text = scratch_dir_read(dir, file, NULL);
+    assert_non_null(text);
+    scratch_dir_remove(dir);
+    return text;
+}
+
+static void layer_kinds_and_the_rounding_floor_are_marked(void **state)
+{
+    (void)state;
+    struct qk_table *table = drift_fixture(&shape_amnesia, pair, 2);
+    char *script = script_of(table, "drift-heatmap", "drift-heatmap.gp");
+    assert_non_null(strstr(script, "'full attention'"));
+    assert_non_null(strstr(script, "'linear'"));
+    assert_null(strstr(script, "rounding floor"));
+    qk_free(script);
+    drift_fixture_fill(table, "sft", "q_rel_drift", 0.002); /* the floor is about 0.0016 */
+    script = script_of(table, "drift-heatmap", "drift-heatmap.gp");
+    assert_non_null(strstr(script, "rounding floor"));
+    qk_free(script);
+    char *data = script_of(table, "drift-heatmap", "drift-heatmap.dat");
+    double v[2 * 64];
+    assert_int_equal(rows_of(data, "q_rel_drift\n# layer row (marked)", 2, v, 64), 48);
+    qk_free(data);
+    qk_table_free(table);
+    table = drift_fixture(&shape_single, pair, 2);
+    script = script_of(table, "drift-heatmap", "drift-heatmap.gp");
+    assert_null(strstr(script, "'full attention'")); /* nothing to tell apart */
+    qk_free(script);
+    qk_table_free(table);
+}
+
+static void panels_without_values_say_so(void **state)
+{
+    (void)state;
+    struct qk_table *table = drift_fixture(&shape_amnesia, pair, 2);
+    drift_fixture_fill(table, "sft", "k_rel_drift", NAN);
+    drift_fixture_fill(table, "sft", "k_principal_angles", NAN);
+    drift_fixture_fill(table, "sft", "module_rel_drift", NAN);
+    const char *dir = scratch_dir_make();
+    struct qk_plot_options options = options_for(dir, svg_only, 1);
+    (void)draw(table, &options); /* without warnings */
+    assert_false(scratch_dir_has(dir, "module-contrast.svg"));
+    static const char *const with_gaps[] = {"drift-heatmap.svg", "principal-angles.svg", "drift-by-layer.svg",
+                                            "noise-floor.svg"};
+    for (size_t i = 0; i < 4; i++) {
+        char *svg = scratch_dir_read(dir, with_gaps[i], NULL);
+        assert_non_null(strstr(svg, "no data"));
+        qk_free(svg);
+    }
+    scratch_dir_remove(dir);
+    qk_table_free(table);
+}
+
+static void unchanged_weights_draw_without_a_warning(void **state)
+{
+    (void)state;
+    struct qk_table *table = drift_fixture(&shape_amnesia, pair, 2);
+    static const char *const metrics[] = {"q_rel_drift",       "k_rel_drift",        "qk_rel_drift",
+                                          "qk_eff_rel_drift",  "q_principal_angles", "k_principal_angles",
+                                          "qk_distance_drift", "qk_band_drift",      "module_rel_drift"};
+    for (size_t i = 0; i < sizeof metrics / sizeof metrics[0]; i++) {
+        drift_fixture_fill(table, "sft", metrics[i], 0);
+    }
+    const char *dir = scratch_dir_make();
+    struct qk_plot_options options = options_for(dir, svg_only, 1);
+    assert_int_equal(draw(table, &options), qk_figure_count());
+    scratch_dir_remove(dir);
+    qk_table_free(table);
+}
+
+static void several_checkpoints_share_one_scale(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"base", "step 1", "step_1", "last-inc"};
+    struct qk_table *table = drift_fixture(&shape_amnesia, names, 4);
+    const char *dir = scratch_dir_make();
+    struct qk_plot_options options = options_for(dir, svg_only, 1);
+    const char *figure = "drift-heatmap";
+    options.figures = &figure;
+    options.n_figures = 1;
+    assert_int_equal(draw(table, &options), 3);
+    static const char *const stems[] = {"drift-heatmap-step_1.gp", "drift-heatmap-step_1+2.gp",
+                                        "drift-heatmap-last-inc_.gp"};
+    char range[256] = "";
+    for (size_t i = 0; i < 3; i++) {
+        char *script = scratch_dir_read(dir, stems[i], NULL);
+        assert_non_null(script);
+        char *line = strstr(script, "set cbrange");
+        assert_non_null(line);
+        line[strcspn(line, "\n")] = '\0';
+        assert_true(i == 0 || strcmp(line, range) == 0);
+        (void)snprintf(range, sizeof range, "%s", line);
+        qk_free(script);
+    }
+    scratch_dir_remove(dir);
+    qk_table_free(table);
+}
+
+static void scripts_run_by_hand(void **state)
+{
+    (void)state;
+    struct qk_table *table = drift_fixture(&shape_amnesia, pair, 2);
+    const char *dir = scratch_dir_make();
+    struct qk_plot_options options = options_for(dir, svg_only, 1);
+    options.script_only = true;
+    assert_int_equal(draw(table, &options), qk_figure_count());
+    assert_int_equal(scratch_dir_count(dir), 2 * qk_figure_count());
+    const char *const plain[] = {"gnuplot", "noise-floor.gp", NULL};
+    const char *const png[] = {"gnuplot", "-e", "format='png'", "noise-floor.gp", NULL};
+    char out[512];
+    assert_int_equal(qk_child_run(plain, dir, 60, out, sizeof out, NULL), QK_OK);
+    assert_string_equal(out, "");
+    assert_int_equal(qk_child_run(png, dir, 60, out, sizeof out, NULL), QK_OK);
+    assert_true(scratch_dir_has(dir, "noise-floor.svg"));
+    assert_true(scratch_dir_has(dir, "noise-floor.png"));
+    scratch_dir_remove(dir);
+    qk_table_free(table);
+}
+
+static void existing_pictures_stay_without_force(void **state)
+{
+    (void)state;
+    struct qk_table *table = drift_fixture(&shape_single, pair, 2);
+    const char *dir = scratch_dir_make();
+    struct qk_plot_options options = options_for(dir, svg_only, 1);
+    const char *figure = "noise-floor";
+    options.figures = &figure;
+    options.n_figures = 1;
+    scratch_dir_put_program(dir, "noise-floor.svg", "mine");
+    struct qk_err err = {0};
+    assert_int_equal(qk_plot(table, &options, &progress, NULL, &err), QK_EUSAGE);
+    assert_non_null(strstr(err.text, "noise-floor.svg"));
+    assert_non_null(strstr(err.hint, "--force"));
+    assert_int_equal(scratch_dir_count(dir), 1);
+    options.force = true;
+    assert_int_equal(draw(table, &options), 1);
+    assert_starts(dir, "noise-floor", ".svg", "<?xml");
+    scratch_dir_remove(dir);
+    qk_table_free(table);
+}
+
+static void wrong_words_name_the_right_ones(void **state)
+{
+    (void)state;
+    struct qk_table *table = drift_fixture(&shape_single, pair, 2);
+    const char *figure = "drift-heatmab", *format = "gif";
+    struct qk_plot_options options = options_for("unused", svg_only, 1);
+    struct qk_err err = {0};
+    options.figures = &figure;
+    options.n_figures = 1;
+    assert_int_equal(qk_plot(table, &options, NULL, NULL, &err), QK_EUSAGE);
+    assert_non_null(strstr(err.hint, "drift-heatmap"));
+    options = options_for("unused", &format, 1);
+    assert_int_equal(qk_plot(table, &options, NULL, NULL, &err), QK_EUSAGE);
+    assert_non_null(strstr(err.text, "gif"));
+    qk_table_free(table);
+}
+
+static void a_figure_without_data_says_what_is_missing(void **state)
+{
+    (void)state;
+    struct qk_table *table = drift_fixture(&shape_single, pair, 2);
+    drift_fixture_fill(table, "sft", "module_rel_drift", NAN);
+    const char *dir = scratch_dir_make();
+    const char *figure = "module-contrast";
+    struct qk_plot_options options = options_for(dir, svg_only, 1);
+    options.figures = &figure;
+    options.n_figures = 1;
+    struct qk_err err = {0};
+    assert_int_equal(qk_plot(table, &options, &progress, NULL, &err), QK_EUSAGE);
+    assert_non_null(strstr(err.text, "module_rel_drift"));
+    assert_int_equal(scratch_dir_count(dir), 0);
+    scratch_dir_remove(dir);
+    qk_table_free(table);
+    struct qk_err none = {0};
+    assert_int_equal(qk_table_new(&table, &none), QK_OK);
+    options.figures = NULL;
+    options.n_figures = 0;
+    assert_int_equal(draw(table, &options), 0);
+    qk_table_free(table);
+}
+
+/* Runs with PATH holding only dir. */
+static enum qk_code draw_with_path(const struct qk_table *table, const struct qk_plot_options *options, const char *dir,
+                                   struct qk_err *err)
+{
+    char old[4096];
+    (void)snprintf(old, sizeof old, "%s", getenv("PATH") != NULL ? getenv("PATH") : "");
+    (void)setenv("PATH", dir, 1);
+    enum qk_code code = qk_plot(table, options, &progress, NULL, err);
+    (void)setenv("PATH", old, 1);
+    return code;
+}
+
+static void without_gnuplot_the_error_says_so(void **state)
+{
+    (void)state;
+    struct qk_table *table = drift_fixture(&shape_single, pair, 2);
+    const char *dir = scratch_dir_make();
+    struct qk_plot_options options = options_for(dir, svg_only, 1);
+    struct qk_err err = {0};
+    assert_int_equal(draw_with_path(table, &options, "/nonexistent", &err), QK_ECHILD);
+    assert_non_null(strstr(err.text, "gnuplot"));
+    assert_non_null(strstr(err.hint, "gnuplot-nox"));
+    assert_int_equal(scratch_dir_count(dir), 0);
+    scratch_dir_remove(dir);
+    qk_table_free(table);
+}
+
+static void when_gnuplot_fails_nothing_is_left(void **state)
+{
+    (void)state;
+    struct qk_table *table = drift_fixture(&shape_single, pair, 2);
+    char bin[512];
+    (void)snprintf(bin, sizeof bin, "%s", scratch_dir_make());
+    const char *dir = scratch_dir_make();
+    struct qk_plot_options options = options_for(dir, svg_only, 1);
+    struct qk_err err = {0};
+    scratch_dir_put_program(bin, "gnuplot",
+                            "#!/bin/sh\necho half > drift-heatmap.svg\necho 'line 3: broken' >&2\nexit 1\n");
+    assert_int_equal(draw_with_path(table, &options, bin, &err), QK_ECHILD);
+    assert_non_null(strstr(err.text, "line 3: broken"));
+    assert_int_equal(scratch_dir_count(dir), 0);
+    /* a gnuplot that claims success and draws nothing */
+    scratch_dir_put_program(bin, "gnuplot", "#!/bin/sh\nexit 0\n");
+    assert_int_not_equal(draw_with_path(table, &options, bin, &err), QK_OK);
+    assert_false(scratch_dir_has(dir, "drift-heatmap.svg"));
+    scratch_dir_remove(dir);
+    scratch_dir_remove(bin);
+    qk_table_free(table);
+}
+
+static void running_out_of_memory_is_an_error(void **state)
+{
+    (void)state;
+    struct qk_table *table = drift_fixture(&shape_single, pair, 2);
+    const char *dir = scratch_dir_make();
+    struct qk_plot_options options = options_for(dir, svg_only, 1);
+    options.script_only = true;
+    options.force = true;
+    enum qk_code code = QK_ENOMEM;
+    size_t k = 1;
+    for (; code != QK_OK && k < 100000; k++) {
+        qk_alloc_fail_after(k);
+        code = qk_plot(table, &options, NULL, NULL, NULL);
+        qk_alloc_fail_after(0);
+        assert_true(code == QK_OK || code == QK_ENOMEM);
+    }
+    assert_int_equal(code, QK_OK);
+    print_message("%zu allocations\n", k);
+    assert_true(k > 20); /* the loop did meet allocations */
+    scratch_dir_remove(dir);
+    qk_table_free(table);
+}
+
+static void gnuplot_tells_its_version(void **state)
+{
+    (void)state;
+    char version[64] = "";
+    assert_int_equal(qk_plot_gnuplot_version(version, sizeof version, NULL), QK_OK);
+    assert_true(qk_str_starts(version, "gnuplot "));
+    assert_null(strchr(version, '\n'));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(small_hybrid),
+        cmocka_unit_test(hypenet_9b),
+        cmocka_unit_test(one_layer_one_head),
+        cmocka_unit_test(eighty_softmax_layers),
+        cmocka_unit_test(ninety_four_layers_with_128_heads),
+        cmocka_unit_test(the_same_table_gives_the_same_bytes),
+        cmocka_unit_test(hostile_names_show_as_they_are),
+        cmocka_unit_test(the_data_file_holds_the_numbers_of_the_table),
+        cmocka_unit_test(layer_kinds_and_the_rounding_floor_are_marked),
+        cmocka_unit_test(panels_without_values_say_so),
+        cmocka_unit_test(unchanged_weights_draw_without_a_warning),
+        cmocka_unit_test(several_checkpoints_share_one_scale),
+        cmocka_unit_test(scripts_run_by_hand),
+        cmocka_unit_test(existing_pictures_stay_without_force),
+        cmocka_unit_test(wrong_words_name_the_right_ones),
+        cmocka_unit_test(a_figure_without_data_says_what_is_missing),
+        cmocka_unit_test(without_gnuplot_the_error_says_so),
+        cmocka_unit_test(when_gnuplot_fails_nothing_is_left),
+        cmocka_unit_test(running_out_of_memory_is_an_error),
+        cmocka_unit_test(gnuplot_tells_its_version),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
