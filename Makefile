@@ -22,7 +22,7 @@ test: build
 	@sh .ci/test $(BUILD) $(SLOWER)
 
 bench: build
-	@meson test -C $(BUILD) --no-rebuild --benchmark --verbose
+	@/usr/bin/python3 tests/bench/bench.py $(BUILD)
 
 install: build
 	@$(if $(PREFIX),meson configure $(BUILD) -Dprefix=$(PREFIX))

@@ -1,10 +1,11 @@
 /* qkscope version: which libraries are really loaded, and what the CPU offers. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/pool.h"
 #include "base/str.h"
-#include "cli/command.h"
+#include "cli_state.h"
 #include "loaded_libraries.h"
 #include "num/blas.h"
 #include "plot/plot.h"
@@ -48,13 +49,13 @@ static void add_text(struct qk_str *out, const struct fact *facts, size_t n)
 
 static enum qk_code run(struct qk_cli *cli, struct qk_err *err)
 {
-    char gnuplot[128], threads[32], better[64] = "";
+    char gnuplot[128], threads[32], unaided[128] = "";
     char openblas[PATH_CAP], lapack[PATH_CAP], lapacke[PATH_CAP], hdf5[PATH_CAP], cjson[PATH_CAP];
     struct qk_err ignored;
     bool has_gnuplot = qk_plot_gnuplot_version(gnuplot, sizeof gnuplot, &ignored) == QK_OK;
     snprintf(threads, sizeof threads, "%zu", qk_cores_available());
-    if (qk_blas_better_core() != NULL) {
-        snprintf(better, sizeof better, "%s", qk_blas_better_core());
+    if (getenv(QK_CORE_MARKER) != NULL) {
+        snprintf(unaided, sizeof unaided, "%s: too new a CPU for this OpenBLAS", getenv(QK_CORE_MARKER));
     }
     qk_loaded_library("blas", openblas, sizeof openblas);
     qk_loaded_library("liblapack.", lapack, sizeof lapack);
@@ -69,7 +70,7 @@ static enum qk_code run(struct qk_cli *cli, struct qk_err *err)
         {"blas", "BLAS", qk_blas_config()},
         {"blas_library", "", openblas},
         {"blas_core", "BLAS core", qk_blas_core()},
-        {"blas_better_core", "better core", better},
+        {"blas_core_unaided", "  by itself", unaided},
         {"lapack_library", "LAPACK", lapack[0] != 0 ? lapack : openblas},
         {"lapacke_library", "LAPACKE", lapacke[0] != 0 ? lapacke : openblas},
         {"hdf5", "HDF5", qk_store_hdf5_version()},
@@ -89,13 +90,6 @@ static enum qk_code run(struct qk_cli *cli, struct qk_err *err)
     if (!has_gnuplot) {
         qk_str_addf(&out, "%-16snot found: plot can only write scripts\n", "gnuplot");
     }
-    if (better[0] != 0) {
-        qk_cli_notice(
-            cli,
-            "this OpenBLAS does not know this CPU and chose %s; commands that compute restart themselves with "
-            "OPENBLAS_CORETYPE=%s unless the variable is set",
-            qk_blas_core(), better);
-    }
     return qk_cli_print_str(cli, &out, err);
 }
 
@@ -113,9 +107,11 @@ const struct qk_command qk_cmd_version = {
     .description =
         "Prints what is really loaded, for reports and for finding out why a machine is slow. The BLAS library follows "
         "the system's choice of alternatives, which need not be the one it was built with.\n\n"
-        "An OpenBLAS that is older than the CPU falls back to its oldest kernels, at a fraction of the speed. Then "
-        "'better core' names the kernels that this CPU can run, and commands that compute use them.",
+        "An OpenBLAS that is older than the CPU falls back to its oldest kernels, at a fraction of the speed. Commands "
+        "that compute then restart themselves with the kernels that this CPU can run (OPENBLAS_CORETYPE, unless it is "
+        "set already). 'BLAS core' names those in use, the line below it what the library had chosen by itself.",
     .common = QK_COMMON_JSON,
     .examples = examples,
     .run = run,
+    .best_kernels = true,
 };

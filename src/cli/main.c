@@ -33,12 +33,11 @@ static void occupy_standard_streams(void)
  * marker keeps a library that ignores the variable from starting us for ever. */
 static void restart_with_better_core(char *const *argv)
 {
-    static const char marker[] = "QKSCOPE_BLAS_CORE_CHOSEN";
-    if (getenv(marker) != NULL || getenv("OPENBLAS_CORETYPE") != NULL) {
+    if (getenv(QK_CORE_MARKER) != NULL || getenv("OPENBLAS_CORETYPE") != NULL) {
         return;
     }
     const char *core = qk_blas_better_core();
-    if (core == NULL || setenv(marker, "1", 1) != 0 || setenv("OPENBLAS_CORETYPE", core, 1) != 0) {
+    if (core == NULL || setenv(QK_CORE_MARKER, qk_blas_core(), 1) != 0 || setenv("OPENBLAS_CORETYPE", core, 1) != 0) {
         return;
     }
     execv("/proc/self/exe", argv);
@@ -80,7 +79,7 @@ static enum qk_code parse_and_run(struct qk_cli *cli, int argc, char **argv, str
         return help_of(cli, err);
     }
     qk_cli_start(cli);
-    if ((cli->command->common & QK_COMMON_THREADS) != 0) {
+    if ((cli->command->common & QK_COMMON_THREADS) != 0 || cli->command->best_kernels) {
         restart_with_better_core(argv);
     }
     qk_blas_init();

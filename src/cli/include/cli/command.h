@@ -59,6 +59,7 @@ struct qk_command {
     enum qk_code (*run)(struct qk_cli *cli, struct qk_err *err);
     const char *const *operand_help; /* pairs: operand, what it is; ends with NULL; may be NULL */
     bool hidden;                     /* not listed, no man page: for the build itself */
+    bool best_kernels;               /* runs with the best BLAS kernels though it takes no --threads */
 };
 
 size_t qk_command_count(void);
