@@ -1,0 +1,408 @@
+/* qkscope drift BASE TUNED… -o RUN.h5: weight metrics per layer and head. */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "analyses/drift.h"
+#include "base/file.h"
+#include "base/str.h"
+#include "cli/command.h"
+#include "run/drift.h"
+#include "run/drift_summary.h"
+#include "store/store.h"
+
+/* Least time between two writes of the sidecar, in seconds. */
+static const double sidecar_pause = 2.0;
+
+/* A drift command at work. */
+struct drift_command {
+    struct qk_cli *cli;
+    size_t n; /* checkpoints: the base, then the tuned ones */
+    struct qk_ckpt **ckpts;
+    struct qk_model **models;
+    struct qk_run_input *inputs;
+    struct qk_table *table;
+    struct qk_drift_options options;
+    const char *sidecar;
+    double written; /* time of the last write */
+    bool is_behind; /* layers were finished since */
+};
+
+/* ---- inputs ----------------------------------------------------------------------------------------------------- */
+
+/* name, or name-2, name-3 … where it is taken by one of the first n. */
+static const char *unique_name(const struct drift_command *c, const char *name, size_t n)
+{
+    const char *candidate = name;
+    for (size_t suffix = 2, i = 0; candidate != NULL && i < n; i++) {
+        if (strcmp(c->inputs[i].name, candidate) == 0) {
+            candidate = qk_arena_printf(qk_cli_arena(c->cli), "%s-%zu", name, suffix++);
+            i = (size_t)-1;
+        }
+    }
+    return candidate;
+}
+
+static enum qk_code open_input(struct drift_command *c, size_t i, struct qk_err *err)
+{
+    const char *name, *path;
+    QK_TRY(qk_cli_split_name(c->cli, qk_cli_operand(c->cli, i), &name, &path, err));
+    QK_TRY(qk_ckpt_open(path, &c->ckpts[i], err));
+    QK_TRY(qk_model_open(c->ckpts[i], &c->models[i], err));
+    if (c->models[i]->notice != NULL && i == 0) {
+        qk_cli_notice(c->cli, "%s: %s", path, c->models[i]->notice);
+    }
+    for (size_t k = 0; name != NULL && k < i; k++) {
+        if (strcmp(c->inputs[k].name, name) == 0) {
+            return qk_fail(err, QK_EUSAGE, "two checkpoints are called '%s'", name);
+        }
+    }
+    const char *unique = unique_name(c, name != NULL ? name : c->ckpts[i]->name, i);
+    if (unique == NULL) {
+        return qk_fail_nomem(err, "checkpoint names");
+    }
+    if (!qk_name_is_clean(unique) || unique[0] == '\0' || strchr(unique, '/') != NULL || unique[0] == '.') {
+        return qk_fail(err, QK_EUSAGE, "%s: '%s' cannot be a name in results; give one as NAME=%s", path, unique, path);
+    }
+    c->inputs[i] = (struct qk_run_input){.name = unique, .ckpt = c->ckpts[i], .model = c->models[i]};
+    return QK_OK;
+}
+
+static enum qk_code open_inputs(struct drift_command *c, struct qk_err *err)
+{
+    c->n = qk_cli_n_operands(c->cli);
+    struct qk_arena *arena = qk_cli_arena(c->cli);
+    c->ckpts = qk_arena_alloc(arena, c->n, sizeof(*c->ckpts));
+    c->models = qk_arena_alloc(arena, c->n, sizeof(*c->models));
+    c->inputs = qk_arena_alloc(arena, c->n, sizeof(*c->inputs));
+    if (c->ckpts == NULL || c->models == NULL || c->inputs == NULL) {
+        c->n = 0;
+        return qk_fail_nomem(err, "checkpoints");
+    }
+    for (size_t i = 0; i < c->n; i++) {
+        QK_TRY(open_input(c, i, err));
+    }
+    for (size_t i = 1; i < c->n; i++) {
+        QK_TRY(qk_run_check_pair(&c->inputs[0], &c->inputs[i], qk_cli_progress(c->cli), err));
+    }
+    return QK_OK;
+}
+
+static enum qk_code read_options(struct drift_command *c, struct qk_err *err)
+{
+    const char *const *kinds;
+    size_t n_kinds = qk_cli_list(c->cli, "kinds", &kinds);
+    for (size_t i = 0; i < n_kinds; i++) {
+        enum qk_layer_kind kind;
+        if (!qk_layer_kind_by_name(kinds[i], &kind)) {
+            return qk_fail(err, QK_EUSAGE, "--kinds: no kind of layer is called '%s'", kinds[i]);
+        }
+        c->options.kinds |= 1u << (unsigned)kind;
+    }
+    c->options.n_metrics = qk_cli_list(c->cli, "metrics", &c->options.metrics);
+    if (c->options.n_metrics == 0) {
+        c->options.metrics = NULL;
+    }
+    return qk_cli_layers(c->cli, c->models[0]->n_layers, &c->options.layers, err);
+}
+
+/* ---- the sidecar: what --resume continues from ------------------------------------------------------------------ */
+
+static enum qk_code write_sidecar(struct drift_command *c, struct qk_err *err)
+{
+    QK_TRY(qk_store_write(c->table, c->sidecar, true, err));
+    c->written = qk_seconds();
+    c->is_behind = false;
+    return QK_OK;
+}
+
+static enum qk_code on_layer(void *ctx, const struct qk_table *table, size_t tuned, size_t layer, struct qk_err *err)
+{
+    struct drift_command *c = ctx;
+    (void)table;
+    bool last = tuned + 2 == c->n && layer + 1 == c->models[0]->n_layers;
+    c->is_behind = true;
+    return last || qk_seconds() - c->written < sidecar_pause ? QK_OK : write_sidecar(c, err);
+}
+
+static enum qk_code resume(struct drift_command *c, struct qk_err *err)
+{
+    if (!qk_cli_resume(c->cli)) {
+        return QK_OK;
+    }
+    if (!qk_path_exists(c->sidecar)) {
+        qk_cli_notice(c->cli, "%s: nothing to resume, starting at the first layer", c->sidecar);
+        return QK_OK;
+    }
+    size_t n_layers = c->models[0]->n_layers, n_done = 0;
+    bool *done = qk_arena_alloc(qk_cli_arena(c->cli), (c->n - 1) * n_layers, sizeof(*done));
+    struct qk_table *partial;
+    if (done == NULL) {
+        return qk_fail_nomem(err, "resume");
+    }
+    QK_TRY(qk_store_read(c->sidecar, &partial, err));
+    enum qk_code code = qk_drift_resume(c->table, partial, &c->inputs[1], c->n - 1, n_layers, done, err);
+    qk_table_free(partial);
+    if (code != QK_OK) {
+        qk_err_context(err, "%s", c->sidecar);
+        qk_err_hint(err, "run without --resume to start anew");
+        return code;
+    }
+    for (size_t i = 0; i < (c->n - 1) * n_layers; i++) {
+        n_done += done[i];
+    }
+    qk_cli_notice(c->cli, "%s: %zu of %zu layers are there already", c->sidecar, n_done, (c->n - 1) * n_layers);
+    c->options.done = done;
+    return QK_OK;
+}
+
+/* ---- the short answer ------------------------------------------------------------------------------------------- */
+
+static const char *const side_names[QK_N_SUMMARY_SIDES] = {"q", "k", "qk"};
+
+static void add_cell(struct qk_str *out, double value)
+{
+    if (isfinite(value)) {
+        qk_str_addf(out, "  %9.3g", value);
+    } else {
+        qk_str_add(out, "          -");
+    }
+}
+
+static void add_text(struct qk_str *out, const struct drift_command *c, size_t i, const struct qk_drift_summary *s)
+{
+    qk_str_addf(out,
+                "%s against %s\n  median relative drift of heads\n  kind     layers          q          k         qk\n",
+                c->inputs[i].name, c->inputs[0].name);
+    for (size_t kind = 0; kind < QK_N_LAYER_KINDS; kind++) {
+        if (s->n_layers[kind] > 0 && kind != QK_LAYER_NONE) {
+            qk_str_addf(out, "  %-8s %6zu", qk_layer_kind_name((enum qk_layer_kind)kind), s->n_layers[kind]);
+            for (size_t side = 0; side < QK_N_SUMMARY_SIDES; side++) {
+                add_cell(out, s->median[kind][side]);
+            }
+            qk_str_addc(out, '\n');
+        }
+    }
+    qk_str_add(out, s->n_top_layers > 0 ? "  most drifted layers:" : "");
+    for (size_t t = 0; t < s->n_top_layers; t++) {
+        qk_str_addf(out, "%s %zu (%.3g)", t == 0 ? "" : ",", s->top_layers[t].layer, s->top_layers[t].value);
+    }
+    qk_str_add(out, s->n_top_heads > 0 ? "\n  most drifted heads: " : "");
+    for (size_t t = 0; t < s->n_top_heads; t++) {
+        qk_str_addf(out, "%s layer %zu head %zu (%.3g)", t == 0 ? "" : ",", s->top_heads[t].layer, s->top_heads[t].head,
+                    s->top_heads[t].value);
+    }
+    qk_str_add(out, s->n_top_heads > 0 ? "\n" : "");
+    qk_str_add(out, s->n_modules > 0 ? "  median over layers by module:" : "");
+    for (size_t m = 0, shown = 0; m < s->n_modules; m++) {
+        if (isfinite(s->modules[m])) {
+            qk_str_addf(out, "%s %s %.3g", shown++ == 0 ? "" : ",", qk_module_name(m), s->modules[m]);
+        }
+    }
+    qk_str_add(out, s->n_modules > 0 ? "\n" : "");
+    if (s->n_identical + s->n_at_floor + s->n_undefined > 0) {
+        qk_str_addf(out, "  of %zu heads of W_Q and W_K: %zu identical, %zu at the rounding floor, %zu undefined\n",
+                    s->n_heads + s->n_undefined, s->n_identical, s->n_at_floor, s->n_undefined);
+    }
+}
+
+static void add_places(struct qk_str *out, const char *key, const struct qk_summary_place *places, size_t n, bool heads)
+{
+    qk_str_addf(out, ", \"%s\": [", key);
+    for (size_t t = 0; t < n; t++) {
+        qk_str_addf(out, "%s{\"layer\": %zu", t == 0 ? "" : ", ", places[t].layer);
+        if (heads) {
+            qk_str_addf(out, ", \"head\": %zu", places[t].head);
+        }
+        qk_str_add(out, ", \"rel_drift\": ");
+        qk_str_add_json_double(out, places[t].value);
+        qk_str_addc(out, '}');
+    }
+    qk_str_addc(out, ']');
+}
+
+static void add_json(struct qk_str *out, const struct drift_command *c, size_t i, const struct qk_drift_summary *s)
+{
+    qk_str_add(out, i == 1 ? "\n  {\"name\": " : ",\n  {\"name\": ");
+    qk_str_add_json(out, c->inputs[i].name);
+    qk_str_add(out, ", \"median_rel_drift\": {");
+    for (size_t kind = 0, shown = 0; kind < QK_N_LAYER_KINDS; kind++) {
+        if (s->n_layers[kind] == 0) {
+            continue;
+        }
+        qk_str_addf(out, "%s\"%s\": {\"layers\": %zu", shown++ == 0 ? "" : ", ",
+                    qk_layer_kind_name((enum qk_layer_kind)kind), s->n_layers[kind]);
+        for (size_t side = 0; side < QK_N_SUMMARY_SIDES; side++) {
+            qk_str_addf(out, ", \"%s\": ", side_names[side]);
+            qk_str_add_json_double(out, s->median[kind][side]);
+        }
+        qk_str_addc(out, '}');
+    }
+    qk_str_add(out, "}, \"ranked_by\": ");
+    qk_str_add_json(out, s->ranked_by == NULL ? "" : s->ranked_by);
+    add_places(out, "top_layers", s->top_layers, s->n_top_layers, false);
+    add_places(out, "top_heads", s->top_heads, s->n_top_heads, true);
+    qk_str_add(out, ", \"modules\": {");
+    for (size_t m = 0, shown = 0; m < s->n_modules; m++) {
+        if (isfinite(s->modules[m])) {
+            qk_str_addf(out, "%s\"%s\": ", shown++ == 0 ? "" : ", ", qk_module_name(m));
+            qk_str_add_json_double(out, s->modules[m]);
+        }
+    }
+    qk_str_addf(out,
+                "}, \"heads\": {\"all\": %zu, \"identical\": %zu, \"at_rounding_floor\": %zu, \"undefined\": %zu}}",
+                s->n_heads + s->n_undefined, s->n_identical, s->n_at_floor, s->n_undefined);
+}
+
+static enum qk_code print_summary(struct drift_command *c, struct qk_err *err)
+{
+    struct qk_str out = {0};
+    bool json = qk_cli_json(c->cli);
+    if (json) {
+        qk_str_add(&out, "{\"base\": ");
+        qk_str_add_json(&out, c->inputs[0].name);
+        qk_str_add(&out, ", \"output\": ");
+        qk_str_add_json(&out, qk_cli_output(c->cli));
+        qk_str_add(&out, ", \"tuned\": [");
+    }
+    for (size_t i = 1; i < c->n; i++) {
+        struct qk_drift_summary summary;
+        enum qk_code code = qk_drift_summarise(c->table, c->inputs[i].name, &summary, err);
+        if (code != QK_OK) {
+            qk_str_release(&out);
+            return code;
+        }
+        if (json) {
+            add_json(&out, c, i, &summary);
+        } else {
+            add_text(&out, c, i, &summary);
+        }
+    }
+    qk_str_add(&out, json ? "\n]}\n" : "");
+    return qk_cli_print_str(c->cli, &out, err);
+}
+
+/* ---- the command ------------------------------------------------------------------------------------------------ */
+
+static enum qk_code measure(struct drift_command *c, struct qk_err *err)
+{
+    struct qk_pool *pool;
+    QK_TRY(qk_cli_pool(c->cli, &pool, err));
+    qk_cli_progress_unit(c->cli, "bytes");
+    struct qk_str need = {0};
+    qk_str_add_bytes(&need, qk_drift_memory(&c->inputs[0], qk_pool_size(pool)));
+    qk_cli_detail(c->cli, "%zu threads, at most %s of working memory", qk_pool_size(pool), need.failed ? "?" : need.s);
+    qk_str_release(&need);
+    c->written = qk_seconds();
+    c->options.on_layer = on_layer;
+    c->options.on_layer_ctx = c;
+    enum qk_code code =
+        qk_drift_run(c->table, &c->inputs[0], &c->inputs[1], c->n - 1, &c->options, pool, qk_cli_progress(c->cli), err);
+    if (code != QK_OK && c->is_behind && write_sidecar(c, NULL) == QK_OK) {
+        qk_err_hint(err, "finished layers are in %s; the same command with --resume continues", c->sidecar);
+    }
+    return code;
+}
+
+static enum qk_code compute(struct drift_command *c, struct qk_err *err)
+{
+    QK_TRY(open_inputs(c, err));
+    QK_TRY(read_options(c, err));
+    QK_TRY(qk_table_new(&c->table, err));
+    QK_TRY(qk_drift_prepare(c->table, &c->inputs[0], &c->inputs[1], c->n - 1, &c->options, err));
+    QK_TRY(resume(c, err));
+    QK_TRY(measure(c, err));
+    QK_TRY(qk_store_write(c->table, qk_cli_output(c->cli), qk_cli_force(c->cli), err));
+    if (unlink(c->sidecar) != 0 && errno != ENOENT) {
+        qk_cli_notice(c->cli, "%s could not be removed: %s", c->sidecar, strerror(errno));
+    }
+    return print_summary(c, err);
+}
+
+static enum qk_code run(struct qk_cli *cli, struct qk_err *err)
+{
+    struct drift_command c = {.cli = cli};
+    const char *output = qk_cli_output(cli);
+    if (output == NULL) {
+        enum qk_code code = qk_fail(err, QK_EUSAGE, "no output file");
+        qk_err_hint(err, "-o RUN.h5 names it");
+        return code;
+    }
+    if (qk_path_exists(output) && !qk_cli_force(cli)) {
+        enum qk_code code = qk_fail(err, QK_EUSAGE, "%s: exists already", output);
+        qk_err_hint(err, "--force overwrites it");
+        return code;
+    }
+    c.sidecar = qk_arena_printf(qk_cli_arena(cli), "%s.part", output);
+    if (c.sidecar == NULL) {
+        return qk_fail_nomem(err, "drift");
+    }
+    enum qk_code code = compute(&c, err);
+    qk_table_free(c.table);
+    for (size_t i = 0; i < c.n; i++) {
+        qk_model_free(c.models[i]);
+        qk_ckpt_close(c.ckpts[i]);
+    }
+    return code;
+}
+
+static const char *const kind_choices[] = {"full", "sliding", "linear", "ssm", "none", NULL};
+
+static const struct qk_option options[] = {
+    {.name = "kinds",
+     .kind = QK_OPT_LIST,
+     .arg = "KIND,…",
+     .choices = kind_choices,
+     .help = "Measure only layers of these kinds. Default: all."},
+    {.name = "metrics",
+     .kind = QK_OPT_LIST,
+     .arg = "NAME,…",
+     .help = "Measure only these metrics; * and ? match. `qkscope metrics` lists them. Default: all."},
+    {0},
+};
+
+static const char *const operand_help[] = {
+    "BASE",   "The checkpoint before fine-tuning: a directory or a .safetensors file, or NAME=PATH.",
+    "TUNED…", "Checkpoints after fine-tuning. Several of them, in order, give a trajectory.",
+    NULL,
+};
+
+static const char *const examples[] = {
+    "qkscope drift base/ sft/ -o run.h5",
+    "Every metric for every layer and head, and a short answer on the screen.",
+    "qkscope drift base/ s1=step100/ s2=step200/ -o trajectory.h5 --metrics '*rel_drift'",
+    "Relative drifts along a training run.",
+    "qkscope drift base/ sft/ -o run.h5 --resume",
+    "Goes on where an interrupted run stopped.",
+    NULL,
+};
+
+const struct qk_command qk_cmd_drift = {
+    .name = "drift",
+    .summary = "measure what fine-tuning did to W_Q and W_K, per layer and head",
+    .operands = "BASE TUNED…",
+    .min_operands = 2,
+    .max_operands = (size_t)-1,
+    .description =
+        "Compares the attention routing of each tuned checkpoint with the base: drift of W_Q and W_K per head (norms, "
+        "principal angles, Procrustes residual), of the routing form W_Qᵀ W_K by head, distance and frequency, and of "
+        "the "
+        "other modules of each layer for contrast. Nothing but weights is read; every byte once per pair. Results do "
+        "not "
+        "depend on the number of threads.\n\n"
+        "Checkpoints that do not belong together (other heads, shapes or positions) are refused with the first "
+        "differences. Layers that are finished when a run is interrupted are kept in RUN.h5.part; --resume continues "
+        "from "
+        "there when inputs and options are the same, and refuses otherwise. The result of --layers can be joined with "
+        "the "
+        "rest by `qkscope merge`.",
+    .common =
+        QK_COMMON_OUTPUT | QK_COMMON_THREADS | QK_COMMON_LAYERS | QK_COMMON_JSON | QK_COMMON_FORCE | QK_COMMON_RESUME,
+    .output_help = "RUN.h5",
+    .options = options,
+    .examples = examples,
+    .run = run,
+    .operand_help = operand_help,
+};
