@@ -27,8 +27,8 @@ static double index_of(const struct qk_run_view *view, const struct qk_values *v
 
 static struct qk_layer_lines lines_of(const struct qk_run_view *view, size_t checkpoint, size_t panel)
 {
-    return (struct qk_layer_lines){panels[panel].metric, qk_run_view_values(view, checkpoint, panels[panel].metric),
-                                   index_of, false};
+    return (struct qk_layer_lines){panels[panel].metric, view,
+                                   qk_run_view_values(view, checkpoint, panels[panel].metric), index_of, false};
 }
 
 /* The smallest angles of a head are often tiny and would stretch a logarithmic axis: it is taken only where the largest

@@ -56,8 +56,8 @@ static enum qk_code draw(struct qk_sheet *sheet, const struct qk_run_view *view,
     struct qk_range range = {0};
     QK_TRY(qk_layer_lines_extent(view, "qk_distance_drift", SIZE_MAX, &range, err));
     qk_range_finish(&range, false);
-    struct qk_layer_lines lines = {"qk_distance_drift", qk_run_view_values(view, view->current, "qk_distance_drift"),
-                                   distance, true};
+    struct qk_layer_lines lines = {"qk_distance_drift", view,
+                                   qk_run_view_values(view, view->current, "qk_distance_drift"), distance, true};
     const char *note = qk_layer_lines_note(&lines, &range);
     struct qk_grid grid = {.n = 1,
                            .cols = 1,

@@ -17,7 +17,7 @@ static bool has_line(const struct qk_layer_lines *lines, size_t layer, bool log)
     for (size_t h = 0; h < lines->values.n_heads; h++) {
         for (size_t k = 0; k < lines->values.n_depth; k++) {
             double v = qk_values_at(&lines->values, layer, h, k);
-            if (isfinite(v) && (v > 0 || !log)) {
+            if (isfinite(v) && (v > 0 || !log) && isfinite(lines->x(lines->view, &lines->values, layer, k))) {
                 return true;
             }
         }

@@ -11,6 +11,7 @@
 
 struct qk_layer_lines {
     const char *title; /* for comments in the data file */
+    const struct qk_run_view *view;
     struct qk_values values;
     /* Place of a depth index on the x axis; NaN leaves it out. */
     double (*x)(const struct qk_run_view *view, const struct qk_values *values, size_t layer, size_t depth);

@@ -40,16 +40,20 @@ static bool has_data(const struct qk_figure *figure, const struct qk_run_view *v
 
 bool qk_figure_has_data(const struct qk_table *table, size_t i)
 {
-    struct qk_run_view view;
-    bool found = false;
-    if (qk_run_view_init(table, &view, NULL) != QK_OK) {
-        return false;
+    const struct qk_figure *figure = qk_figure_table[i];
+    for (size_t k = 0; k < table->n_nodes; k++) {
+        const struct qk_node *node = table->nodes[k];
+        if (node->is_group || node->type != QK_TYPE_F64 || !qk_str_starts(node->path, "/drift/")) {
+            continue;
+        }
+        for (size_t m = 0; figure->metrics[m] != NULL; m++) {
+            const struct qk_values values = {node->v.f64, node->n_values, 1, 1, node};
+            if (strcmp(strrchr(node->path, '/') + 1, figure->metrics[m]) == 0 && qk_values_any_finite(&values)) {
+                return true;
+            }
+        }
     }
-    for (size_t c = 0; c < view.n_checkpoints && !found; c++) {
-        found = has_data(qk_figure_table[i], &view, c);
-    }
-    qk_run_view_release(&view);
-    return found;
+    return false;
 }
 
 /* The name as a part of file names: letters, digits, '.', '_', '-' stay, all else becomes '_'. A name ending like the

@@ -64,13 +64,24 @@ void qk_run_view_release(struct qk_run_view *view)
     *view = (struct qk_run_view){0};
 }
 
+/* Compares piece by piece: a path built for the lookup would need memory, and a lookup must not fail for the lack of
+ * it. */
+static bool is_metric_of(const char *path, const char *checkpoint, const char *metric)
+{
+    size_t prefix = strlen(drift_prefix), name = strlen(checkpoint);
+    return strncmp(path, drift_prefix, prefix) == 0 && strncmp(path + prefix, checkpoint, name) == 0 &&
+           path[prefix + name] == '/' && strcmp(path + prefix + name + 1, metric) == 0;
+}
+
 struct qk_values qk_run_view_values(const struct qk_run_view *view, size_t checkpoint, const char *metric)
 {
     struct qk_values none = {0};
-    struct qk_str path = {0};
-    qk_str_addf(&path, "%s%s/%s", drift_prefix, view->checkpoints[checkpoint], metric);
-    const struct qk_node *node = path.failed ? NULL : qk_table_find(view->table, path.s);
-    qk_str_release(&path);
+    const struct qk_node *node = NULL;
+    for (size_t i = 0; i < view->table->n_nodes && node == NULL; i++) {
+        if (is_metric_of(view->table->nodes[i]->path, view->checkpoints[checkpoint], metric)) {
+            node = view->table->nodes[i];
+        }
+    }
     if (node == NULL || node->is_group || node->type != QK_TYPE_F64 || node->n_dims < 2 || node->n_dims > 3 ||
         node->shape[0] != view->n_layers || node->n_values == 0) {
         return none;
