@@ -48,7 +48,8 @@ enum qk_code qk_options_parse(struct qk_cli *cli, size_t n_words, char *const *w
 /* The entry of an option that the command declares; asking for another is a defect. */
 const struct qk_given *qk_cli_given(const struct qk_cli *cli, const char *name);
 
-/* Set when the program restarted itself with better BLAS kernels; its value is the core that the library chose alone. */
+/* Set when the program restarted itself with better BLAS kernels; its value is the core that the library chose alone.
+ */
 #define QK_CORE_MARKER "QKSCOPE_BLAS_CORE_CHOSEN"
 
 /* argv as a shell would take it, from arena; argv[0] is shown as "qkscope". NULL when out of memory. */
