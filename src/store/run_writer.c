@@ -9,13 +9,23 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "dimension_scale.h"
 #include "hdf5_handle.h"
 #include "seal.h"
+
+/* Axis axis of node array lies along node scale. */
+struct axis_use {
+    const struct qk_node *array, *scale;
+    int32_t axis;
+};
 
 struct writer {
     const struct qk_table *table;
     const char *target; /* for errors */
     size_t *parents;    /* per node: index of its group */
+    size_t n_scales, n_uses;
+    const struct qk_node **scales; /* in the order written */
+    struct axis_use *uses;         /* in the order written */
     hid_t file, attribute_props, link_props;
 };
 
@@ -133,27 +143,68 @@ static enum qk_code write_dataset(const struct writer *w, const struct qk_node *
     return QK_OK;
 }
 
-static enum qk_code write_scale(const struct writer *w, const struct qk_node *node, struct qk_err *err)
+static enum qk_code write_scale(struct writer *w, const struct qk_node *node, struct qk_err *err)
 {
     QK_HID id = H5I_INVALID_HID;
     QK_TRY(write_dataset(w, node, &id, err));
     if (H5DSset_scale(id, leaf_name(node->path)) < 0) {
         return fail(w, node->path, "make the dataset a dimension scale", err);
     }
+    w->scales[w->n_scales++] = node;
     return QK_OK;
 }
 
-static enum qk_code write_array(const struct writer *w, const struct qk_node *node, struct qk_err *err)
+static enum qk_code write_array(struct writer *w, const struct qk_node *node, struct qk_err *err)
 {
     QK_HID id = H5I_INVALID_HID;
     QK_TRY(write_dataset(w, node, &id, err));
+    hobj_ref_t scales[QK_TABLE_MAX_DIMS];
     for (size_t i = 0; i < node->n_dims; i++) {
-        QK_HID scale = H5Dopen2(w->file, node->dims[i], H5P_DEFAULT);
-        if (scale < 0 || H5DSattach_scale(id, scale, (unsigned)i) < 0) {
-            return fail(w, node->path, "attach a dimension scale", err);
+        if (!qk_reference_make(w->file, node->dims[i], &scales[i])) {
+            return fail(w, node->path, "find a dimension scale", err);
         }
+        w->uses[w->n_uses++] =
+            (struct axis_use){.array = node, .scale = qk_table_find(w->table, node->dims[i]), .axis = (int32_t)i};
+    }
+    if (node->n_dims > 0 && !qk_dimension_list_write(id, scales, node->n_dims)) {
+        return fail(w, node->path, "attach the dimension scales", err);
     }
     return QK_OK;
+}
+
+/* The way back: each scale lists the axes that use it. */
+static enum qk_code write_back_references(const struct writer *w, const struct qk_node *scale,
+                                          struct qk_axis_reference *references, struct qk_err *err)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < w->n_uses; i++) {
+        if (w->uses[i].scale != scale) {
+            continue;
+        }
+        references[n] = (struct qk_axis_reference){.axis = w->uses[i].axis};
+        if (!qk_reference_make(w->file, w->uses[i].array->path, &references[n++].array)) {
+            return fail(w, w->uses[i].array->path, "find the array", err);
+        }
+    }
+    QK_HID id = n == 0 ? H5I_INVALID_HID : H5Dopen2(w->file, scale->path, H5P_DEFAULT);
+    if (n > 0 && !qk_reference_list_write(id, references, n)) {
+        return fail(w, scale->path, "list the arrays of the dimension scale", err);
+    }
+    return QK_OK;
+}
+
+static enum qk_code write_all_back_references(const struct writer *w, struct qk_err *err)
+{
+    struct qk_axis_reference *references = qk_calloc(w->n_uses + 1, sizeof(*references));
+    if (references == NULL) {
+        return qk_fail_nomem(err, w->target);
+    }
+    enum qk_code code = QK_OK;
+    for (size_t i = 0; i < w->n_scales && code == QK_OK; i++) {
+        code = write_back_references(w, w->scales[i], references, err);
+    }
+    qk_free(references);
+    return code;
 }
 
 /* ---- the tree ---- */
@@ -162,7 +213,9 @@ static enum qk_code find_parents(struct writer *w, struct qk_err *err)
 {
     const struct qk_table *table = w->table;
     w->parents = qk_calloc(table->n_nodes, sizeof(*w->parents));
-    if (w->parents == NULL) {
+    w->scales = qk_calloc(table->n_nodes, sizeof(*w->scales));
+    w->uses = qk_calloc(table->n_nodes, QK_TABLE_MAX_DIMS * sizeof(*w->uses));
+    if (w->parents == NULL || w->scales == NULL || w->uses == NULL) {
         return qk_fail_nomem(err, w->target);
     }
     for (size_t i = 1; i < table->n_nodes; i++) {
@@ -182,7 +235,7 @@ static enum qk_code find_parents(struct writer *w, struct qk_err *err)
 }
 
 /* Groups and scales below node g, depth first. */
-static enum qk_code write_frame(const struct writer *w, size_t g, struct qk_err *err)
+static enum qk_code write_frame(struct writer *w, size_t g, struct qk_err *err)
 {
     for (size_t i = g + 1; i < w->table->n_nodes; i++) {
         const struct qk_node *node = w->table->nodes[i];
@@ -220,7 +273,7 @@ static enum qk_code link_scales(const struct writer *w, size_t g, const struct q
 }
 
 /* The arrays below node g, depth first. */
-static enum qk_code write_arrays(const struct writer *w, size_t g, struct qk_err *err)
+static enum qk_code write_arrays(struct writer *w, size_t g, struct qk_err *err)
 {
     for (size_t i = g + 1; i < w->table->n_nodes; i++) {
         const struct qk_node *node = w->table->nodes[i];
@@ -258,7 +311,8 @@ static enum qk_code write_open_file(struct writer *w, struct qk_err *err)
     }
     QK_TRY(write_root_attrs(w, root, err));
     QK_TRY(write_frame(w, 0, err));
-    return write_arrays(w, 0, err);
+    QK_TRY(write_arrays(w, 0, err));
+    return write_all_back_references(w, err);
 }
 
 static enum qk_code write_file(struct writer *w, const char *path, struct qk_err *err)
@@ -290,6 +344,8 @@ enum qk_code qk_store_write(const struct qk_table *table, const char *target, bo
     struct writer w = {.table = table, .target = target};
     enum qk_code code = write_file(&w, qk_atomic_path(file), err);
     qk_free(w.parents);
+    qk_free(w.scales);
+    qk_free(w.uses);
     if (code != QK_OK) {
         qk_atomic_abort(file);
         return code;

@@ -211,6 +211,10 @@ def check_edited(samples, directory):
     with h5py.File(edited, "r+") as f:
         f["drift/sft/q_rel_drift"][0, 0] = 7
         f.attrs["comment"] = "looked at"
+        f["drift/sft/own"] = np.zeros(6)
+        f["drift/sft/own"].dims[0].attach_scale(f["model/layer"])
+        f["drift/sft/q_rel_drift"].dims[0].detach_scale(f["model/layer"])
+        f["drift/sft/q_rel_drift"].dims[0].attach_scale(f["model/layer"])
     for name in (path, edited):
         code, text, _ = read(samples, name)
         assert code == "0", text

@@ -64,6 +64,9 @@ def check_file(path):
                 flags = obj.id.get_create_plist().get_link_creation_order()
                 assert flags == h5py.h5p.CRT_ORDER_TRACKED | h5py.h5p.CRT_ORDER_INDEXED
             assert h5py.h5g.get_objinfo(obj.id).mtime == 0, "object times"
+        back = [(f[reference].name, axis) for reference, axis in f["model/head"].attrs["REFERENCE_LIST"]]
+        assert back == [(f"/drift/sft/{name}", 1)
+                        for name in ("q_rel_drift", "q_rel_drift_state", "q_principal_angles")], back
         assert list(f["model/module"].asstr()) == ["q", "größe"]
         drift = f["drift/sft/q_rel_drift"][:]
         assert math.isclose(drift[0, 0], 1 / (3 + len("/drift/sft")), rel_tol=0)

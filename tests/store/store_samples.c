@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/file.h"
 #include "store/store.h"
 #include "synthetic_run.h"
@@ -44,6 +45,20 @@ static const struct sample {
     {"matrix.tsv", "/drift/sft/q_rel_drift", false, matrix},
 };
 
+static enum qk_code write_sample(const struct qk_table *table, const char *directory, const struct sample *sample,
+                                 struct qk_err *err)
+{
+    struct qk_str out = {0};
+    char *file = qk_path_join(directory, sample->file);
+    enum qk_code code = sample->export(table, sample->glob, sample->missing, &out, err);
+    if (code == QK_OK) {
+        code = qk_atomic_put(file, true, out.s, out.len, err);
+    }
+    qk_str_release(&out);
+    qk_free(file);
+    return code;
+}
+
 static int write_samples(const char *directory)
 {
     struct qk_err err = {0};
@@ -51,18 +66,13 @@ static int write_samples(const char *directory)
     run.last = 4;
     struct qk_table *table = synthetic_table(&run);
     char *path = qk_path_join(directory, "run.h5");
-    if (qk_store_write(table, path, true, &err) != QK_OK) {
-        return fail_with(&err);
+    enum qk_code code = qk_store_write(table, path, true, &err);
+    for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]) && code == QK_OK; i++) {
+        code = write_sample(table, directory, &samples[i], &err);
     }
-    for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++) {
-        struct qk_str out = {0};
-        char *file = qk_path_join(directory, samples[i].file);
-        if (samples[i].export(table, samples[i].glob, samples[i].missing, &out, &err) != QK_OK ||
-            qk_atomic_put(file, true, out.s, out.len, &err) != QK_OK) {
-            return fail_with(&err);
-        }
-    }
-    return 0;
+    qk_free(path);
+    qk_table_free(table);
+    return code == QK_OK ? 0 : fail_with(&err);
 }
 
 static int read_back(const char *path)
