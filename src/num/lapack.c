@@ -2,7 +2,6 @@
  *
  * A workspace is one array of doubles; the integer workspace of a driver lies behind its real one. Inputs are tested
  * for NaN and Inf here, since LAPACKE's own test is off and some drivers never return on a NaN. */
-#include <float.h>
 #include <lapacke.h>
 #include <math.h>
 #include <stdint.h>
@@ -82,29 +81,6 @@ enum qk_code qk_eig_sym(size_t n, double *a, size_t lda, bool vectors, double *w
         LAPACKE_dsyevd_work(LAPACK_COL_MAJOR, vectors ? 'V' : 'N', 'U', qk_lapack_size(n), a, qk_lapack_size(lda), w,
                             work, qk_lapack_size(lwork), iwork, qk_lapack_size(3 + 5 * n));
     return info == 0 ? QK_OK : fail_driver(err, "dsyevd", info);
-}
-
-size_t qk_eig_top_work(size_t n)
-{
-    return (9 + QR_BLOCK) * n + int_doubles(6 * n);
-}
-
-double qk_eig_top(size_t n, double *a, size_t lda, double *work)
-{
-    for (size_t j = 0; j < n; j++) {
-        if (!all_finite(j + 1, 1, a + j * lda, lda)) {
-            return NAN;
-        }
-    }
-    size_t lwork = (8 + QR_BLOCK) * n;
-    double *w = work + lwork, vector;
-    lapack_int *iwork = (lapack_int *)(void *)(w + n), *ifail = iwork + 5 * n;
-    lapack_int in = qk_lapack_size(n), found = 0;
-    /* twice the smallest normal asks the bisection for all digits */
-    lapack_int info =
-        LAPACKE_dsyevx_work(LAPACK_COL_MAJOR, 'N', 'I', 'U', in, a, qk_lapack_size(lda), 0, 0, in, in, 2 * DBL_MIN,
-                            &found, w, &vector, 1, work, qk_lapack_size(lwork), iwork, ifail);
-    return info == 0 && found == 1 ? w[0] : NAN;
 }
 
 bool qk_invert(size_t n, double *a, size_t lda, double *work)

@@ -62,10 +62,6 @@ enum qk_code qk_qr_pivot(size_t m, size_t n, double *a, size_t lda, double *r, s
 /* A := A⁻¹ by LU; false when a pivot is exactly zero. work: qk_invert_work(n). */
 size_t qk_invert_work(size_t n);
 bool qk_invert(size_t n, double *a, size_t lda, double *work);
-/* Largest eigenvalue of symmetric A (upper triangle used, destroyed), n ≥ 1; NaN when A is not finite. work:
- * qk_eig_top_work(n). */
-size_t qk_eig_top_work(size_t n);
-double qk_eig_top(size_t n, double *a, size_t lda, double *work);
 /* Euclidean norm without overflow; dot product (both fixed order for a given BLAS core). */
 double qk_norm2(size_t n, const double *x);
 double qk_dot(size_t n, const double *x, const double *y);
