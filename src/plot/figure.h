@@ -3,6 +3,8 @@
 #ifndef QK_PLOT_FIGURE_H
 #define QK_PLOT_FIGURE_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 #include "run_view.h"
 #include "sheet.h"
@@ -12,6 +14,8 @@ struct qk_figure {
     const char *title; /* one line, no full stop */
     /* Datasets of /drift/NAME, NULL-terminated: one finite value in one of them is enough to draw. */
     const char *const *metrics;
+    /* One picture for all checkpoints instead of one each; drawn only when there are at least two. */
+    bool together;
     /* Draws the view's current checkpoint. Sets the sheet's height before placing anything. */
     enum qk_code (*draw)(struct qk_sheet *sheet, const struct qk_run_view *view, struct qk_err *err);
 };

@@ -262,6 +262,9 @@ static enum qk_code draw(struct qk_sheet *sheet, const struct qk_run_view *view,
                            .title = 0.46 + qk_layer_strip_height(view),
                            .axis = 0.15,
                            .foot = QK_GRID_FOOT + QK_GRID_NOTE};
+    struct qk_values effective = qk_run_view_values(view, view->current, "qk_eff_rel_drift");
+    bool folded = qk_values_any_finite(&effective);
+    grid.foot += folded ? QK_GRID_NOTE : 0;
     qk_grid_place(sheet, &grid, qk_head_height(view));
     bool whiskers = grid.panel_width / (double)view->n_layers >= whisker_cm;
     size_t most = 1;

@@ -12,9 +12,9 @@
 #include "palette.h"
 
 /* From top to bottom: routing, extraction, feed-forward, the rest. Modules of other names follow in the run's order. */
-static const char *const order[] = {"q",     "k",        "qk_norm", "qk_bias",  "v",      "o",
-                                    "gate",  "mlp_gate", "mlp_up",  "mlp_down", "router", "norm",
-                                    "decay", "beta",     "conv",    "ssm",      "other"};
+static const char *const order[] = {"q",    "k",        "qk_norm", "qk_bias",  "v",      "o",
+                                    "gate", "mlp_gate", "mlp_up",  "mlp_down", "router", "norms",
+                                    "norm", "decay",    "beta",    "conv",     "ssm",    "other"};
 enum { N_ORDER = sizeof order / sizeof order[0] };
 
 struct rows {
@@ -163,7 +163,7 @@ static enum qk_code draw_rows(struct qk_sheet *sheet, const struct qk_run_view *
     struct qk_grid grid = {.n = 2,
                            .cols = sheet->wide ? 2 : 1,
                            .panel_height = 0.34 * (double)(rows->n > 3 ? rows->n : 3),
-                           .left = 1.6,
+                           .left = 1.9,
                            .right = sheet->wide ? 0.3 : 1.7,
                            .gap_x = 3.5,
                            .title = 0.15 + strip,

@@ -111,10 +111,10 @@ static void add_counts(struct qk_sheet *sheet, struct qk_box box, const struct c
     char text[96];
     (void)snprintf(text, sizeof text, "%zu of %zu within 3 × floor", counts->within + counts->zero,
                    counts->shown + counts->zero);
-    qk_sheet_text(sheet, box.left + 0.1, box.bottom - 1.15, "left", text, NULL, "");
+    qk_sheet_text(sheet, box.left - 0.35, box.bottom - 1.15, "left", text, NULL, "");
     if (counts->zero > 0) {
         (void)snprintf(text, sizeof text, "(%zu exactly 0, not shown)", counts->zero);
-        qk_sheet_text(sheet, box.left + 0.1, box.bottom - 1.5, "left", text, NULL, "");
+        qk_sheet_text(sheet, box.left - 0.35, box.bottom - 1.5, "left", text, NULL, "");
     }
 }
 

@@ -64,7 +64,7 @@ const char *qk_layer_lines_note(const struct qk_layer_lines *lines, const struct
     return missing > 0 ? "unchanged layers (exactly 0) have no line" : NULL;
 }
 
-static void colour_of(const struct qk_run_view *view, size_t layer, char ret[8])
+void qk_layer_colour(const struct qk_run_view *view, size_t layer, char ret[8])
 {
     double last = view->n_layers > 1 ? (double)(view->n_layers - 1) : 1;
     qk_palette_colour((double)layer / last * palette_share, ret);
@@ -122,7 +122,7 @@ static void add_plot(struct qk_sheet *sheet, const struct qk_run_view *view, con
                 continue;
             }
             char colour[8];
-            colour_of(view, l, colour);
+            qk_layer_colour(view, l, colour);
             if (pass == 0) {
                 qk_sheet_line(sheet,
                               "%sdata index %zu using 1:3:4 with filledcurves fillstyle transparent solid 0.15 "
@@ -206,7 +206,7 @@ void qk_layer_lines_legend(struct qk_sheet *sheet, const struct qk_run_view *vie
             continue;
         }
         char colour[8], style[96], text[32];
-        colour_of(view, l, colour);
+        qk_layer_colour(view, l, colour);
         y -= 0.33;
         (void)snprintf(style, sizeof style, "linewidth 1.2 dashtype %s linecolor rgb '%s'", qk_layer_dash(view, l),
                        colour);

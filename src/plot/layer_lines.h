@@ -28,6 +28,8 @@ size_t qk_layer_lines_count(const struct qk_layer_lines *lines, bool log);
 enum qk_code qk_layer_lines_plot(struct qk_sheet *sheet, const struct qk_run_view *view,
                                  const struct qk_layer_lines *lines, const struct qk_range *range,
                                  struct qk_err *err) QK_CHECKED;
+/* The colour of a layer's line. */
+void qk_layer_colour(const struct qk_run_view *view, size_t layer, char ret[8]);
 /* Which colour is which layer, right of box: samples when there are few lines, else a colour bar. */
 void qk_layer_lines_legend(struct qk_sheet *sheet, const struct qk_run_view *view, const struct qk_layer_lines *lines,
                            const struct qk_range *range, struct qk_box box);

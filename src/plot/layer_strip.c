@@ -63,11 +63,10 @@ double qk_head_height(const struct qk_run_view *view)
     return 0.1 + line_height * (is_mixed(view) ? 2 : 1);
 }
 
-void qk_head_draw(struct qk_sheet *sheet, const struct qk_run_view *view, enum qk_head_style style)
+/* The legend of the layer kinds in the second line of the head. */
+static void draw_kinds(struct qk_sheet *sheet, const struct qk_run_view *view, enum qk_head_style style)
 {
-    const char *names[] = {view->checkpoints[view->current], view->base};
     double y = sheet->height - 0.1 - line_height / 2;
-    qk_sheet_text(sheet, 0.15, y, "left", "@ against @", names, "");
     if (!is_mixed(view) || style == QK_HEAD_PLAIN) {
         return;
     }
@@ -87,6 +86,22 @@ void qk_head_draw(struct qk_sheet *sheet, const struct qk_run_view *view, enum q
         qk_sheet_text(sheet, x + sample + 0.1, y, "left", kinds[i].legend, NULL, "");
         x += sample + 0.35 + (double)strlen(kinds[i].legend) * char_cm;
     }
+}
+
+void qk_head_draw(struct qk_sheet *sheet, const struct qk_run_view *view, enum qk_head_style style)
+{
+    const char *names[] = {view->checkpoints[view->current], view->base};
+    qk_sheet_text(sheet, 0.15, sheet->height - 0.1 - line_height / 2, "left", "@ against @", names, "");
+    draw_kinds(sheet, view, style);
+}
+
+void qk_head_draw_all(struct qk_sheet *sheet, const struct qk_run_view *view)
+{
+    char text[64];
+    const char *names[] = {view->base};
+    (void)snprintf(text, sizeof text, "%zu checkpoints against @", view->n_checkpoints);
+    qk_sheet_text(sheet, 0.15, sheet->height - 0.1 - line_height / 2, "left", text, names, "");
+    draw_kinds(sheet, view, QK_HEAD_DASH);
 }
 
 void qk_layer_strip_draw(struct qk_sheet *sheet, const struct qk_run_view *view, struct qk_box box)

@@ -15,6 +15,8 @@ enum qk_head_style {
 };
 /* "tuned against base" and a legend of the layer kinds, at the top of the sheet. Belongs into the first panel. */
 void qk_head_draw(struct qk_sheet *sheet, const struct qk_run_view *view, enum qk_head_style style);
+/* The same for a picture of all tuned checkpoints: their number instead of a name, legend of dash types. */
+void qk_head_draw_all(struct qk_sheet *sheet, const struct qk_run_view *view);
 /* Strip above box, whose x axis runs over all layers. Nothing when all layers are of one kind. */
 void qk_layer_strip_draw(struct qk_sheet *sheet, const struct qk_run_view *view, struct qk_box box);
 /* Height it takes with its distance, 0 when it is left out. */

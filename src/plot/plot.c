@@ -41,6 +41,9 @@ static bool has_data(const struct qk_figure *figure, const struct qk_run_view *v
 bool qk_figure_has_data(const struct qk_table *table, size_t i)
 {
     const struct qk_figure *figure = qk_figure_table[i];
+    if (figure->together && qk_run_view_count(table) < 2) {
+        return false;
+    }
     for (size_t k = 0; k < table->n_nodes; k++) {
         const struct qk_node *node = table->nodes[k];
         if (node->is_group || node->type != QK_TYPE_F64 || !qk_str_starts(node->path, "/drift/")) {
@@ -88,7 +91,7 @@ static enum qk_code make_stem(const struct qk_figure *figure, const struct qk_ru
                               struct qk_str *ret, struct qk_err *err)
 {
     qk_str_add(ret, figure->name);
-    if (view->n_checkpoints > 1) {
+    if (view->n_checkpoints > 1 && !figure->together) {
         size_t twins = 0;
         bool failed = false;
         for (size_t c = 0; c < checkpoint; c++) {
@@ -130,6 +133,10 @@ static enum qk_code draw_one(struct job *job, const struct qk_figure *figure, co
 
 static enum qk_code fail_no_data(const struct qk_figure *figure, const struct qk_run_view *view, struct qk_err *err)
 {
+    if (figure->together && view->n_checkpoints < 2) {
+        return qk_fail(err, QK_EUSAGE, "figure %s: compares tuned checkpoints (expected at least 2, found %zu)",
+                       figure->name, view->n_checkpoints);
+    }
     struct qk_str wanted = {0};
     for (size_t i = 0; figure->metrics[i] != NULL; i++) {
         qk_str_addf(&wanted, "%s%s", i > 0 ? ", " : "", figure->metrics[i]);
@@ -149,7 +156,8 @@ static enum qk_code draw_figure(struct job *job, const struct qk_figure *figure,
     size_t n_drawn = 0;
     for (size_t c = 0; c < view->n_checkpoints; c++) {
         QK_TRY(qk_interrupt_check(err));
-        if (!has_data(figure, view, c)) {
+        bool enough = figure->together ? view->n_checkpoints > 1 && n_drawn == 0 : true;
+        if (!enough || !has_data(figure, view, c)) {
             continue;
         }
         view->current = c;

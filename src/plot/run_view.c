@@ -58,6 +58,15 @@ enum qk_code qk_run_view_init(const struct qk_table *table, struct qk_run_view *
     return QK_OK;
 }
 
+size_t qk_run_view_count(const struct qk_table *table)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < table->n_nodes; i++) {
+        n += checkpoint_name(table->nodes[i]) != NULL;
+    }
+    return n;
+}
+
 void qk_run_view_release(struct qk_run_view *view)
 {
     qk_free(view->checkpoints);

@@ -29,6 +29,8 @@ struct qk_values {
 
 /* A table without /model/layer or /drift gives a view without layers or checkpoints. */
 enum qk_code qk_run_view_init(const struct qk_table *table, struct qk_run_view *ret, struct qk_err *err) QK_CHECKED;
+/* Number of tuned checkpoints in /drift. */
+size_t qk_run_view_count(const struct qk_table *table);
 void qk_run_view_release(struct qk_run_view *view);
 
 struct qk_values qk_run_view_values(const struct qk_run_view *view, size_t checkpoint, const char *metric);

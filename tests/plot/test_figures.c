@@ -23,6 +23,12 @@ static const char *const all_formats[] = {"pdf", "svg", "png", "tex"};
 static const char *const svg_only[] = {"svg"};
 static const char *const pair[] = {"base", "sft"};
 
+/* Figures of a run with one tuned checkpoint: all but the one that compares several. */
+static size_t n_figures(void)
+{
+    return qk_figure_count() - 1;
+}
+
 /* What gnuplot said, if anything: every warning is a failure. */
 static char said[1024];
 
@@ -89,12 +95,16 @@ static void every_figure_draws_without_a_warning(const struct drift_shape *shape
         bool full = all && !wide;
         struct qk_plot_options options = options_for(dir, full ? all_formats : svg_only, full ? 4 : 1);
         options.double_column = wide;
-        assert_int_equal(draw(table, &options), qk_figure_count() * options.n_formats);
+        assert_int_equal(draw(table, &options), n_figures() * options.n_formats);
         for (size_t i = 0; i < qk_figure_count(); i++) {
-            assert_true(qk_figure_has_data(table, i));
+            bool compares = strcmp(qk_figure_name(i), "drift-trajectory") == 0;
+            assert_int_equal(qk_figure_has_data(table, i), !compares);
+            if (compares) {
+                continue;
+            }
             assert_pictures(dir, qk_figure_name(i), full);
         }
-        assert_int_equal(scratch_dir_count(dir), qk_figure_count() * (full ? 8 : 3));
+        assert_int_equal(scratch_dir_count(dir), n_figures() * (full ? 8 : 3));
         scratch_dir_remove(dir);
     }
     qk_table_free(table);
@@ -163,7 +173,7 @@ static void the_same_table_gives_the_same_bytes(void **state)
         n_files++;
     }
     closedir(d);
-    assert_int_equal(n_files, 8 * qk_figure_count());
+    assert_int_equal(n_files, 8 * n_figures());
     scratch_dir_remove(first);
     scratch_dir_remove(second);
     qk_table_free(table);
@@ -181,7 +191,7 @@ static void hostile_names_show_as_they_are(void **state)
     struct qk_plot_options options = options_for(dir, all_formats, 4);
     (void)draw(table, &options);
     assert_false(scratch_dir_has(dir, "pwn"));
-    assert_int_equal(scratch_dir_count(dir), 8 * qk_figure_count());
+    assert_int_equal(scratch_dir_count(dir), 8 * n_figures());
     char *svg = scratch_dir_read(dir, "drift-heatmap.svg", NULL);
     assert_non_null(strstr(svg, "`touch pwn`"));
     assert_non_null(strstr(svg, "ba$e_{x}^2 'q'"));
@@ -233,7 +243,7 @@ static void the_data_file_holds_the_numbers_of_the_table(void **state)
     const char *dir = scratch_dir_make();
     struct qk_plot_options options = options_for(dir, svg_only, 1);
     options.script_only = true;
-    assert_int_equal(draw(table, &options), qk_figure_count());
+    assert_int_equal(draw(table, &options), n_figures());
     char *data = scratch_dir_read(dir, "drift-heatmap.dat", NULL);
     double v[3 * 64];
     size_t n = rows_of(data, "k_rel_drift", 3, v, 64);
@@ -333,7 +343,7 @@ static void unchanged_weights_draw_without_a_warning(void **state)
     }
     const char *dir = scratch_dir_make();
     struct qk_plot_options options = options_for(dir, svg_only, 1);
-    assert_int_equal(draw(table, &options), qk_figure_count());
+    assert_int_equal(draw(table, &options), n_figures());
     scratch_dir_remove(dir);
     qk_table_free(table);
 }
@@ -366,6 +376,34 @@ static void several_checkpoints_share_one_scale(void **state)
     qk_table_free(table);
 }
 
+static void several_checkpoints_make_a_trajectory(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"base", "a", "b_{2}", "c"};
+    const struct drift_shape *const shapes[] = {&shape_amnesia, &shape_hypenet, &shape_single, &shape_large};
+    const char *figure = "drift-trajectory";
+    for (size_t i = 0; i < 4; i++) {
+        struct qk_table *table = drift_fixture(shapes[i], names, 4);
+        const char *dir = scratch_dir_make();
+        struct qk_plot_options options = options_for(dir, all_formats, 4);
+        options.figures = &figure;
+        options.n_figures = 1;
+        options.double_column = i % 2 == 1;
+        assert_int_equal(draw(table, &options), 4);
+        assert_pictures(dir, figure, true);
+        scratch_dir_remove(dir);
+        qk_table_free(table);
+    }
+    struct qk_table *table = drift_fixture(&shape_single, pair, 2);
+    struct qk_plot_options options = options_for("unused", svg_only, 1);
+    struct qk_err err = {0};
+    options.figures = &figure;
+    options.n_figures = 1;
+    assert_int_equal(qk_plot(table, &options, NULL, NULL, &err), QK_EUSAGE);
+    assert_non_null(strstr(err.text, "at least 2"));
+    qk_table_free(table);
+}
+
 static void scripts_run_by_hand(void **state)
 {
     (void)state;
@@ -373,8 +411,8 @@ static void scripts_run_by_hand(void **state)
     const char *dir = scratch_dir_make();
     struct qk_plot_options options = options_for(dir, svg_only, 1);
     options.script_only = true;
-    assert_int_equal(draw(table, &options), qk_figure_count());
-    assert_int_equal(scratch_dir_count(dir), 2 * qk_figure_count());
+    assert_int_equal(draw(table, &options), n_figures());
+    assert_int_equal(scratch_dir_count(dir), 2 * n_figures());
     const char *const plain[] = {"gnuplot", "noise-floor.gp", NULL};
     const char *const png[] = {"gnuplot", "-e", "format='png'", "noise-floor.gp", NULL};
     char out[512];
@@ -547,6 +585,7 @@ int main(void)
         cmocka_unit_test(panels_without_values_say_so),
         cmocka_unit_test(unchanged_weights_draw_without_a_warning),
         cmocka_unit_test(several_checkpoints_share_one_scale),
+        cmocka_unit_test(several_checkpoints_make_a_trajectory),
         cmocka_unit_test(scripts_run_by_hand),
         cmocka_unit_test(existing_pictures_stay_without_force),
         cmocka_unit_test(wrong_words_name_the_right_ones),

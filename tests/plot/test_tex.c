@@ -13,16 +13,18 @@
 static const char *const names[] = {"ba$e_{x}^2 'q' \"z\" |<>", "`touch pwn`@&~#%\\ é 漢 [a--b]"};
 static const char *const formats[] = {"tex"};
 
-static void add_document(struct qk_str *out)
+static void add_document(struct qk_str *out, const struct qk_table *table)
 {
     qk_str_add(out, "\\documentclass{article}\n\\usepackage{graphicx}\n\\usepackage{color}\n\\begin{document}\n");
     for (size_t i = 0; i < qk_figure_count(); i++) {
-        qk_str_addf(out, "\\input{%s}\\par\n", qk_figure_name(i));
+        if (qk_figure_has_data(table, i)) {
+            qk_str_addf(out, "\\input{%s}\\par\n", qk_figure_name(i));
+        }
     }
     qk_str_add(out, "\\end{document}\n");
 }
 
-static int compile(const char *dir)
+static int compile(const char *dir, const struct qk_table *table)
 {
     static const char *const argv[] = {"pdflatex", "-interaction=nonstopmode", "-halt-on-error", "doc.tex", NULL};
     static char out[65536];
@@ -30,7 +32,7 @@ static int compile(const char *dir)
     struct qk_str document = {0};
     char path[1024];
     (void)snprintf(path, sizeof path, "%s/doc.tex", dir);
-    add_document(&document);
+    add_document(&document, table);
     enum qk_code code = document.failed ? QK_ENOMEM : qk_atomic_put(path, true, document.s, document.len, &err);
     qk_str_release(&document);
     if (code == QK_OK) {
@@ -59,7 +61,7 @@ int main(void)
     if (qk_plot(table, &options, NULL, NULL, &err) != QK_OK) {
         (void)fprintf(stderr, "%s\n", err.text);
     } else {
-        status = compile(dir);
+        status = compile(dir, table);
     }
     scratch_dir_remove(dir);
     qk_table_free(table);
