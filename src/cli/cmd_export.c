@@ -13,14 +13,18 @@ static enum qk_code add_export(struct qk_cli *cli, const struct qk_table *table,
     if (list && (missing || qk_cli_json(cli))) {
         return qk_fail(err, QK_EUSAGE, "--list goes with neither --missing nor --json");
     }
+    enum qk_code code;
     if (matrix != NULL) {
-        return qk_export_matrix(table, matrix, out, err);
+        code = qk_export_matrix(table, matrix, out, err);
+    } else if (list) {
+        code = qk_export_list(table, glob, out, err);
+    } else {
+        code = (qk_cli_json(cli) ? qk_export_json : qk_export_tsv)(table, glob, missing, out, err);
     }
-    if (list) {
-        return qk_export_list(table, glob, out, err);
+    if (code != QK_OK) {
+        qk_err_context(err, "%s", qk_cli_operand(cli, 0));
     }
-    return qk_cli_json(cli) ? qk_export_json(table, glob, missing, out, err)
-                            : qk_export_tsv(table, glob, missing, out, err);
+    return code;
 }
 
 static enum qk_code run(struct qk_cli *cli, struct qk_err *err)
@@ -75,8 +79,9 @@ const struct qk_command qk_cmd_export = {
     .description =
         "Prints one line per value, separated by tabs, with one header line: dataset (its path), checkpoint (the name "
         "in the path, where there is one), metric (the last part of the path), a column per axis with the coordinate's "
-        "value (layer, head, angle …; empty where a dataset does not have that axis), value, and state. Strings stand "
-        "in a column text, which is there when a string dataset is among them. Numbers are the shortest decimals that "
+        "value (layer, head, angle …; empty where a dataset does not have that axis), value, and state. Strings, and "
+        "the words for flags, stand in a column text, which is there when such a dataset is among them. Numbers are "
+        "the shortest decimals that "
         "read back as the same doubles.\n\n"
         "Cells without a value are left out; --missing prints them as nan with their state: undefined, not_converged, "
         "not_applicable (a layer without that head), or not_computed (outside --layers, --kinds or --metrics).\n\n"

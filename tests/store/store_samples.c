@@ -59,6 +59,31 @@ static enum qk_code write_sample(const struct qk_table *table, const char *direc
     return code;
 }
 
+/* Runs over layer ranges of the same pair, for merge. */
+static const struct range {
+    const char *file, *options;
+    size_t first, last;
+} ranges[] = {
+    {"whole.h5", "all", 0, 5},
+    {"low.h5", "all", 0, 2},
+    {"high.h5", "all", 3, 5},
+    {"other.h5", "kinds=full", 3, 5},
+};
+
+static enum qk_code write_range(const char *directory, const struct range *range, struct qk_err *err)
+{
+    struct synthetic_run run = synthetic_whole();
+    run.first = range->first;
+    run.last = range->last;
+    run.options = range->options;
+    struct qk_table *table = synthetic_table(&run);
+    char *path = qk_path_join(directory, range->file);
+    enum qk_code code = qk_store_write(table, path, true, err);
+    qk_free(path);
+    qk_table_free(table);
+    return code;
+}
+
 static int write_samples(const char *directory)
 {
     struct qk_err err = {0};
@@ -69,6 +94,9 @@ static int write_samples(const char *directory)
     enum qk_code code = qk_store_write(table, path, true, &err);
     for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]) && code == QK_OK; i++) {
         code = write_sample(table, directory, &samples[i], &err);
+    }
+    for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]) && code == QK_OK; i++) {
+        code = write_range(directory, &ranges[i], &err);
     }
     qk_free(path);
     qk_table_free(table);
