@@ -132,9 +132,9 @@ bool qk_scan_string(struct qk_scan *scan, struct qk_span *ret)
         return qk_scan_fail(scan, scan->p, "'\"'", NULL);
     }
     const char *start = scan->p + 1, *p = start;
-    bool escaped = false;
+    bool escaped = false, ascii = true;
     for (;;) {
-        while (p < scan->end && (unsigned char)*p >= 0x20 && (unsigned char)*p < 0x80 && *p != '"' && *p != '\\') {
+        while (p < scan->end && (unsigned char)*p >= 0x20 && (unsigned char)*p < 0x7f && *p != '"' && *p != '\\') {
             p++;
         }
         if (p == scan->end) {
@@ -152,7 +152,11 @@ bool qk_scan_string(struct qk_scan *scan, struct qk_span *ret)
             }
         } else if ((unsigned char)*p < 0x20) {
             return qk_scan_fail(scan, p, "control characters in strings to be escaped", NULL);
+        } else if (*p == 0x7f) {
+            ascii = false;
+            step = 1;
         } else {
+            ascii = false;
             step = utf8_length((const unsigned char *)p, (size_t)(scan->end - p));
             if (step == 0) {
                 return qk_scan_fail(scan, p, "valid UTF-8", NULL);
@@ -160,7 +164,7 @@ bool qk_scan_string(struct qk_scan *scan, struct qk_span *ret)
         }
         p += step;
     }
-    *ret = (struct qk_span){start, (size_t)(p - start), escaped};
+    *ret = (struct qk_span){start, (size_t)(p - start), escaped, ascii && !escaped};
     scan->p = p + 1;
     return true;
 }
@@ -201,7 +205,7 @@ bool qk_scan_number(struct qk_scan *scan, struct qk_span *ret)
     if ((size_t)(p - start) > qk_json_max_number) {
         return limit(scan, start, "a number of at most 63 characters", "a longer one");
     }
-    *ret = (struct qk_span){start, (size_t)(p - start), false};
+    *ret = (struct qk_span){.s = start, .n = (size_t)(p - start)};
     scan->p = p;
     return true;
 }
@@ -233,10 +237,11 @@ static bool pass_scalar(struct qk_scan *scan)
     if (c == '"') {
         return qk_scan_string(scan, &span);
     }
-    if (pass_word(scan)) {
+    bool digit = c >= '0' && c <= '9';
+    if (!digit && pass_word(scan)) {
         return true;
     }
-    if (c == '-' || (c >= '0' && c <= '9')) {
+    if (digit || c == '-') {
         return qk_scan_number(scan, &span);
     }
     return qk_scan_fail(scan, scan->p, "a value", NULL);

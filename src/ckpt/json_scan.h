@@ -33,6 +33,7 @@ struct qk_span {
     const char *s;
     size_t n;
     bool escaped; /* has backslashes: qk_scan_unescape before use */
+    bool plain;   /* a string of printable ASCII without backslashes */
 };
 
 void qk_scan_init(struct qk_scan *scan, const char *text, size_t n);

@@ -141,7 +141,7 @@ static enum qk_code report_no_weights(struct qk_check *check, const char *dir, s
             "merge the adapter into its base first: PeftModel.merge_and_unload(), then save_pretrained(DIR)", err,
             "PEFT adapter without its base model (expected %s, found %s)", model_file, adapter);
     }
-    struct finds finds;
+    struct finds finds = {0};
     QK_TRY(look_around(arena, dir, &finds, err));
     if (finds.name[SHARD] != NULL) {
         return qk_violate(check, QK_RULE_MISSING_INDEX, dir, index_file,

@@ -102,7 +102,7 @@ static bool parse_metadata(struct qk_header_parser *p)
                                  "occurs more than once (expected once, found another)");
     }
     p->seen_metadata = true;
-    return check_metadata(p, (struct qk_span){start, (size_t)(p->scan.p - start), false});
+    return check_metadata(p, (struct qk_span){.s = start, .n = (size_t)(p->scan.p - start)});
 }
 
 static bool parse_member(struct qk_header_parser *p)
@@ -119,7 +119,7 @@ static bool parse_member(struct qk_header_parser *p)
     if (strcmp(name, "__metadata__") == 0) {
         return parse_metadata(p);
     }
-    if (!qk_header_parse_entry(p, name)) {
+    if (!qk_header_parse_entry(p, name, key.plain)) {
         return p->scan.fault == QK_SCAN_FINE ? false : report_scan(p);
     }
     return true;

@@ -43,7 +43,8 @@ static bool parse_dtype(struct qk_header_parser *p, struct entry *entry)
                                  excerpt(start, end).text);
     }
     size_t n = (size_t)(end - start) - 2;
-    char *name = qk_scan_unescape(p->arena, (struct qk_span){start + 1, n, memchr(start, '\\', n + 1) != NULL});
+    char *name = qk_scan_unescape(
+        p->arena, (struct qk_span){.s = start + 1, .n = n, .escaped = memchr(start, '\\', n + 1) != NULL});
     if (name == NULL) {
         p->code = qk_fail_nomem(p->err, p->file);
         return false;
@@ -83,7 +84,8 @@ static bool parse_integers(struct qk_scan *scan, uint64_t *values, size_t cap, s
         if (!qk_scan_value(scan)) {
             return false;
         }
-        if (!qk_span_u64((struct qk_span){start, (size_t)(scan->p - start), false}, &value) && ret_bad->text[0] == 0) {
+        if (!qk_span_u64((struct qk_span){.s = start, .n = (size_t)(scan->p - start)}, &value) &&
+            ret_bad->text[0] == 0) {
             *ret_bad = excerpt(start, scan->p);
         }
         if (n < cap) {
@@ -167,7 +169,7 @@ static bool parse_field(struct qk_header_parser *p, struct entry *entry, bool se
             p->code = qk_fail_nomem(p->err, p->file);
             return false;
         }
-        key = (struct qk_span){text, strlen(text), false};
+        key = (struct qk_span){.s = text, .n = strlen(text)};
     }
     for (size_t f = 0; f < n_fields; f++) {
         if (!qk_span_is(key, fields[f].name)) {
@@ -272,10 +274,10 @@ static bool append(struct qk_header_parser *p, const struct qk_tensor *t, const 
     return true;
 }
 
-bool qk_header_parse_entry(struct qk_header_parser *p, const char *name)
+bool qk_header_parse_entry(struct qk_header_parser *p, const char *name, bool plain_name)
 {
     struct entry entry = {.name = name};
-    if (!qk_name_is_clean(name) || name[0] == 0) {
+    if ((!plain_name && !qk_name_is_clean(name)) || name[0] == 0) {
         if (!QK_HEADER_VIOLATE(p, QK_RULE_TENSOR_NAME, name,
                                "unusable tensor name (expected text without control characters, found %s)",
                                name[0] == 0 ? "an empty name" : "a control character")) {

@@ -31,8 +31,9 @@ struct qk_header_parser {
 #define QK_HEADER_VIOLATE(p, rule, item, ...)                                                                          \
     (((p)->code = qk_violate((p)->check, rule, (p)->file, item, "", (p)->err, __VA_ARGS__)) == QK_OK)
 
-/* Parses the value behind a tensor's name and appends the tensor. False to stop: p->code is set, or the scan's fault.
+/* Parses the value behind a tensor's name (plain: printable ASCII for certain) and appends the tensor. False to stop:
+ * p->code is set, or the scan's fault.
  */
-bool qk_header_parse_entry(struct qk_header_parser *p, const char *name);
+bool qk_header_parse_entry(struct qk_header_parser *p, const char *name, bool plain_name);
 
 #endif

@@ -1,9 +1,9 @@
 /* A checkpoint on disk as a validated, read-only table of tensors.
  *
  * Accepts a directory with config.json and model.safetensors or model.safetensors.index.json + shards, or a single
- * .safetensors file with a config.json beside it. Only headers are read on opening. Every rule of the safetensors format
- * and of the index is enforced (docs/formats of the manual list them); the first violation is the error; qk_ckpt_validate
- * lists all.
+ * .safetensors file with a config.json beside it. Only headers are read on opening. Every rule of the safetensors
+ * format and of the index is enforced (docs/formats of the manual list them); the first violation is the error;
+ * qk_ckpt_validate lists all.
  *
  * Thread-safe after opening: reads are pread. Inputs are never written. */
 #ifndef QK_CKPT_CKPT_H
@@ -25,34 +25,35 @@ struct qk_tensor {
     uint64_t shape[QK_MAX_DIMS];
     uint64_t n_elements; /* product of shape; 1 for rank 0 */
     uint64_t n_bytes;
-    uint32_t shard;      /* index into qk_ckpt.shards */
-    uint64_t offset;     /* of the first byte in the shard's file (absolute) */
+    uint32_t shard;  /* index into qk_ckpt.shards */
+    uint64_t offset; /* of the first byte in the shard's file (absolute) */
 };
 
 struct qk_shard {
-    const char *path;          /* as opened */
-    const char *file_name;     /* basename */
+    const char *path;      /* as opened */
+    const char *file_name; /* basename */
     int fd;
     uint64_t file_bytes;
-    uint64_t header_bytes;     /* 8 + length of the JSON header = offset of the data */
-    char header_sha256[65];    /* over the 8 length bytes and the JSON header */
+    uint64_t header_bytes;  /* 8 + length of the JSON header = offset of the data */
+    char header_sha256[65]; /* over the 8 length bytes and the JSON header */
     size_t n_tensors;
     const struct qk_json *metadata; /* "__metadata__" or NULL */
 };
 
 struct qk_ckpt {
-    const char *name;      /* in results; set by qk_ckpt_open from the path's last part */
-    const char *path;      /* the argument */
-    const char *dir;       /* directory of config.json */
+    const char *name; /* in results; set by qk_ckpt_open from the path's last part */
+    const char *path; /* the argument */
+    const char *dir;  /* directory of config.json */
     const char *config_path;
     const struct qk_json *config;
     char config_sha256[65];
-    char header_sha256[65]; /* SHA-256 over the shards' header_sha256 hex digests in file name order; a single file: its own */
+    char header_sha256[65]; /* SHA-256 over the shards' header_sha256 hex digests in file name order; a single file: its
+                               own */
     size_t n_tensors;
     const struct qk_tensor *tensors; /* sorted by name */
     size_t n_shards;
-    const struct qk_shard *shards;   /* sorted by file name */
-    uint64_t total_bytes;            /* sum of tensor bytes */
+    const struct qk_shard *shards; /* sorted by file name */
+    uint64_t total_bytes;          /* sum of tensor bytes */
 };
 
 /* *ret owned by the caller: qk_ckpt_close (takes NULL). Errors name file, tensor, rule, expected and found; Git-LFS
@@ -71,19 +72,19 @@ struct qk_violation {
     const char *file;
     const char *tensor; /* or field; may be "" */
     const char *rule;
-    const char *text;   /* what is wrong (expected X, found Y) */
-    const char *hint;   /* may be "" */
+    const char *text; /* what is wrong (expected X, found Y) */
+    const char *hint; /* may be "" */
 };
 typedef void (*qk_violation_fn)(void *ctx, const struct qk_violation *violation);
 /* Checks everything that opening checks, and goes on after a violation where that makes sense. Gives the number of
  * violations; fails only when the path cannot be looked at at all. */
-enum qk_code qk_ckpt_validate(const char *path, qk_violation_fn report, void *ctx, size_t *ret_n, struct qk_err *err)
-    QK_CHECKED;
+enum qk_code qk_ckpt_validate(const char *path, qk_violation_fn report, void *ctx, size_t *ret_n,
+                              struct qk_err *err) QK_CHECKED;
 
 /* Per-tensor scale of 8-bit tensors: the value of "<name>_scale" or "<name>_scale_inv" style companions
  * (weight → weight_scale, weight_scale_inv: multiply the decoded value by it). 1.0 where the model has none.
  * A companion with more than one element (block scales) is QK_EUNSUPPORTED. */
-enum qk_code qk_ckpt_scale(const struct qk_ckpt *ckpt, const struct qk_tensor *t, double *ret, struct qk_err *err)
-    QK_CHECKED;
+enum qk_code qk_ckpt_scale(const struct qk_ckpt *ckpt, const struct qk_tensor *t, double *ret,
+                           struct qk_err *err) QK_CHECKED;
 
 #endif

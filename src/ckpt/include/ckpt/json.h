@@ -15,8 +15,8 @@ struct qk_json; /* a value: object, array, string, number, true, false, null */
 
 /* Parses len bytes; source names them in errors. Strict RFC 8259, except that "NaN", "Infinity" and "-Infinity" are
  * accepted as numbers where Python's json writes them. Release with qk_json_free. */
-enum qk_code qk_json_parse(const char *text, size_t len, const char *source, struct qk_json **ret, struct qk_err *err)
-    QK_CHECKED;
+enum qk_code qk_json_parse(const char *text, size_t len, const char *source, struct qk_json **ret,
+                           struct qk_err *err) QK_CHECKED;
 /* Reads and parses a file of at most max bytes. */
 enum qk_code qk_json_load(const char *path, size_t max, struct qk_json **ret, struct qk_err *err) QK_CHECKED;
 void qk_json_free(struct qk_json *json);
