@@ -216,6 +216,12 @@ void qk_procrustes(const struct qk_gram *g, double *r, struct qk_procrustes *ret
     double drift = trace(k, g->e);
     double sum = (turned + crossed) + drift;
     double rounding = ROUNDING * DBL_EPSILON * (fabs(turned) + fabs(crossed) + drift);
+    if (sum > drift) {
+        /* M is so ill-conditioned that its polar factor is noise in the weak directions: R = I does better */
+        set_identity(k, r);
+        ret->residual = sqrt(drift);
+        return;
+    }
     ret->residual = sqrt(fmax(sum, 0));
     ret->needs_direct = !(rounding <= MAX_ROUNDING * sum);
 }
