@@ -216,20 +216,6 @@ static enum qk_code join_part_list(const struct merge *m, const struct qk_entry_
     return qk_node_attr_i64s(m->out, into, group->part_attr, all, n, err);
 }
 
-/* Whether the part at hand has no entry of the group (a node like "/drift") that an earlier part has. */
-static bool is_side_by_side(const struct merge *m, const struct qk_node *group)
-{
-    const struct qk_table *part = m->parts[m->p];
-    size_t len = strlen(group->path);
-    for (size_t i = 0; i < part->n_nodes; i++) {
-        const char *path = part->nodes[i]->path;
-        if (strncmp(path, group->path, len) == 0 && path[len] == '/' && earlier_part_has_entry(m, path)) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* A node that is in out already. */
 static enum qk_code join_node(const struct merge *m, struct qk_node *into, const struct qk_node *node,
                               struct qk_err *err)
@@ -244,7 +230,7 @@ static enum qk_code join_node(const struct merge *m, struct qk_node *into, const
         QK_TRY(join_part_list(m, group, into, node, err));
         own = group->part_attr;
     }
-    QK_TRY(qk_merge_attributes(m->out, into, first, node, name, own, is_side_by_side(m, node), err));
+    QK_TRY(qk_merge_attributes(m->out, into, first, node, name, own, err));
     if (node->is_group) {
         return QK_OK;
     }

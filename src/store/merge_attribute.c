@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "base/hash.h"
 #include "base/str.h"
 
 typedef enum qk_code (*attribute_join)(struct qk_table *table, struct qk_node *into, const struct qk_attr *a,
@@ -41,36 +40,34 @@ static enum qk_code join_latest(struct qk_table *table, struct qk_node *into, co
     return qk_node_attr_str(table, into, a->name, b->v.str[0], err);
 }
 
-/* The hash of both hashes: the configuration of a run over other entries than either part's. */
-static enum qk_code join_hashes(struct qk_table *table, struct qk_node *into, const struct qk_attr *a,
-                                const struct qk_attr *b, struct qk_err *err)
+/* The same checkpoint seen from two machines: the hashes beside the path say that it is the same. */
+static enum qk_code keep_first(struct qk_table *table, struct qk_node *into, const struct qk_attr *a,
+                               const struct qk_attr *b, struct qk_err *err)
 {
-    struct qk_sha256 sha;
-    char hex[65];
-    qk_sha256_init(&sha);
-    qk_sha256_add(&sha, a->v.str[0], strlen(a->v.str[0]));
-    qk_sha256_add(&sha, b->v.str[0], strlen(b->v.str[0]));
-    qk_sha256_hex(&sha, hex);
-    return qk_node_attr_str(table, into, a->name, hex, err);
+    (void)table;
+    (void)into;
+    (void)a;
+    (void)b;
+    (void)err;
+    return QK_OK;
 }
 
 /* Attributes that may differ between parts, and how they become one. */
 static const struct attribute_rule {
-    const char *path, *name;
-    bool only_side_by_side; /* parts that share an entry must agree */
+    const char *glob, *name;
     attribute_join join;
 } attribute_rules[] = {
-    {"/", "history", false, join_lines},
-    {"/", "created", false, join_latest},
-    {"/drift", "config_hash", true, join_hashes},
+    {"/", "history", join_lines},
+    {"/", "created", join_latest},
+    {"/checkpoints/*", "path", keep_first},
 };
 
-static attribute_join rule_of(const char *path, const struct qk_attr *a, const struct qk_attr *b, bool side_by_side)
+static attribute_join rule_of(const char *path, const struct qk_attr *a, const struct qk_attr *b)
 {
     for (size_t i = 0; i < sizeof(attribute_rules) / sizeof(attribute_rules[0]); i++) {
         const struct attribute_rule *rule = &attribute_rules[i];
-        if (qk_streq(rule->path, path) && qk_streq(rule->name, a->name) && a->type == QK_TYPE_STR &&
-            b->type == QK_TYPE_STR && a->n > 0 && b->n > 0 && (side_by_side || !rule->only_side_by_side)) {
+        if (qk_glob_match(rule->glob, path) && qk_streq(rule->name, a->name) && a->type == QK_TYPE_STR &&
+            b->type == QK_TYPE_STR) {
             return rule->join;
         }
     }
@@ -123,8 +120,7 @@ static enum qk_code fail_differs(const char *first, const struct qk_attr *a, con
 }
 
 enum qk_code qk_merge_attributes(struct qk_table *table, struct qk_node *into, const char *first,
-                                 const struct qk_node *node, const char *name, const char *own, bool side_by_side,
-                                 struct qk_err *err)
+                                 const struct qk_node *node, const char *name, const char *own, struct qk_err *err)
 {
     for (size_t i = 0; i < node->n_attrs; i++) {
         if (qk_node_attr(into, node->attrs[i].name) == NULL) {
@@ -141,7 +137,7 @@ enum qk_code qk_merge_attributes(struct qk_table *table, struct qk_node *into, c
         if ((own != NULL && qk_streq(a->name, own)) || attributes_equal(a, b)) {
             continue;
         }
-        attribute_join join = rule_of(node->path, a, b, side_by_side);
+        attribute_join join = rule_of(node->path, a, b);
         if (join == NULL) {
             return fail_differs(first, a, node->path, name, b, err);
         }

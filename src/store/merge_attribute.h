@@ -6,11 +6,10 @@
 #include "base/err.h"
 
 /* Joins the attributes of node (of the part called name) into those of into (of the part called first). own (may be
- * NULL) names an attribute that the caller has joined already. side_by_side: the parts have no entry of this group in
- * common, so that what describes the set of entries may differ. QK_EMISMATCH names both parts, the node, the attribute.
+ * NULL) names an attribute that the caller has joined already. QK_EMISMATCH names both parts, the node, the attribute.
  */
 enum qk_code qk_merge_attributes(struct qk_table *table, struct qk_node *into, const char *first,
-                                 const struct qk_node *node, const char *name, const char *own, bool side_by_side,
+                                 const struct qk_node *node, const char *name, const char *own,
                                  struct qk_err *err) QK_CHECKED;
 
 /* Copies one attribute onto a node of table. */

@@ -111,8 +111,9 @@ static void add_drift(struct qk_table *t, const struct synthetic_run *run, const
     snprintf(group, sizeof(group), "/drift/%s", name);
     struct qk_node *node;
     must(qk_table_group(t, "/drift", &node, NULL));
-    must(qk_node_attr_str(t, node, "config_hash", run->options, NULL));
+    must(qk_node_attr_str(t, node, "blas", "openblas", NULL));
     must(qk_table_group(t, group, &node, NULL));
+    must(qk_node_attr_str(t, node, "config_hash", run->options, NULL));
     int64_t layers[64];
     for (size_t l = run->first; l <= run->last; l++) {
         layers[l - run->first] = (int64_t)l;

@@ -106,6 +106,11 @@ static void test_checkpoints(void **state)
     assert_merges_to(split, 3, synthetic_table(&both));
 }
 
+static void must_set(struct qk_table *table, const char *path, const char *name, const char *value)
+{
+    assert_int_equal(qk_node_attr_str(table, qk_table_find(table, path), name, value, NULL), QK_OK);
+}
+
 static struct qk_node *add_array(struct qk_table *table, const char *path, const char *axis)
 {
     struct qk_node *node;
@@ -113,7 +118,7 @@ static struct qk_node *add_array(struct qk_table *table, const char *path, const
     return node;
 }
 
-/* Entries side by side: what stands for the set of entries differs, the datasets must not. */
+/* Entries side by side: each keeps its own configuration, but they must hold the same datasets. */
 static void test_checkpoints_of_other_runs(void **state)
 {
     (void)state;
@@ -123,8 +128,13 @@ static void test_checkpoints_of_other_runs(void **state)
     struct qk_table *parts[] = {part(0, 5), synthetic_table(&rl)}, *whole;
     struct qk_err err;
     assert_int_equal(merge(parts, 2, &whole, &err), QK_OK);
-    assert_int_equal(strlen(qk_node_attr_get_str(qk_table_find(whole, "/drift"), "config_hash")), 64);
+    assert_string_equal(qk_node_attr_get_str(qk_table_find(whole, "/drift/sft"), "config_hash"), "all");
+    assert_string_equal(qk_node_attr_get_str(qk_table_find(whole, "/drift/rl"), "config_hash"), "all, for rl");
     qk_table_free(whole);
+    struct qk_table *blas[] = {part(0, 5), synthetic_table(&rl)};
+    must_set(blas[1], "/drift", "blas", "reference");
+    const char *const library[] = {"b.h5", "a.h5", "/drift: blas", "'openblas'", "'reference'", NULL};
+    assert_refused(blas, 2, library);
     struct qk_table *more[] = {part(0, 5), synthetic_table(&rl)};
     add_array(more[1], "/drift/rl/extra", "/model/layer");
     const char *const words[] = {"a.h5", "/drift/sft/extra", "is missing", "b.h5 has /drift/rl/extra", NULL};
@@ -161,7 +171,7 @@ static void test_other_options(void **state)
     run.first = 3;
     run.options = "kinds=full";
     struct qk_table *parts[] = {part(0, 2), synthetic_table(&run)};
-    const char *const words[] = {"b.h5", "a.h5", "/drift", "config_hash", "'all'", "'kinds=full'", NULL};
+    const char *const words[] = {"b.h5", "a.h5", "/drift/sft", "config_hash", "'all'", "'kinds=full'", NULL};
     assert_refused(parts, 2, words);
 }
 
@@ -224,13 +234,15 @@ static void test_history(void **state)
     struct qk_err err;
     const char *const line = "qkscope drift base sft --layers 3-5 -o b.h5";
     assert_int_equal(qk_node_attr_strs(parts[1], parts[1]->nodes[0], "history", &line, 1, NULL), QK_OK);
-    assert_int_equal(qk_node_attr_str(parts[1], parts[1]->nodes[0], "created", "2026-01-02T00:00:00Z", NULL), QK_OK);
+    must_set(parts[1], "/", "created", "2026-01-02T00:00:00Z");
+    must_set(parts[1], "/checkpoints/base", "path", "/mnt/ckpt");
     assert_int_equal(merge(parts, 2, &whole, &err), QK_OK);
     const struct qk_attr *history = qk_node_attr(whole->nodes[0], "history");
     assert_int_equal(history->n, 3);
     assert_string_equal(history->v.str[0], "qkscope drift base sft -o run.h5");
     assert_string_equal(history->v.str[2], line);
     assert_string_equal(qk_node_attr_get_str(whole->nodes[0], "created"), "2026-01-02T00:00:00Z");
+    assert_string_equal(qk_node_attr_get_str(qk_table_find(whole, "/checkpoints/base"), "path"), "/data/ckpt");
     qk_table_free(whole);
 }
 
