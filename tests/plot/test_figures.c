@@ -1,5 +1,5 @@
 /* Figures drawn by gnuplot: every figure, format and width over models from one head to HypeNet-9B's shape; what lies
- * beside the pictures; what happens when things go wrong. */
+ * beside the pictures. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,77 +15,9 @@
 #include "base/alloc.h"
 #include "base/child.h"
 #include "base/str.h"
+#include "drawing.h"
 #include "drift_fixture.h"
-#include "plot/plot.h"
 #include "scratch_dir.h"
-
-static const char *const all_formats[] = {"pdf", "svg", "png", "tex"};
-static const char *const svg_only[] = {"svg"};
-static const char *const pair[] = {"base", "sft"};
-
-/* Figures of a run with one tuned checkpoint: all but the one that compares several. */
-static size_t n_figures(void)
-{
-    return qk_figure_count() - 1;
-}
-
-/* What gnuplot said, if anything: every warning is a failure. */
-static char said[1024];
-
-static void keep_notice(void *ctx, const char *text)
-{
-    (void)ctx;
-    if (qk_str_starts(text, "gnuplot")) {
-        (void)snprintf(said, sizeof said, "%s", text);
-    }
-}
-
-static const struct qk_progress progress = {NULL, NULL, keep_notice};
-
-static struct qk_plot_options options_for(const char *dir, const char *const *formats, size_t n)
-{
-    said[0] = '\0';
-    return (struct qk_plot_options){.dir = dir, .formats = formats, .n_formats = n};
-}
-
-static size_t draw(const struct qk_table *table, const struct qk_plot_options *options)
-{
-    size_t n = 0;
-    struct qk_err err = {0};
-    enum qk_code code = qk_plot(table, options, &progress, &n, &err);
-    if (code != QK_OK) {
-        fail_msg("%s (%s)", err.text, err.hint);
-    }
-    assert_string_equal(said, "");
-    return n;
-}
-
-static void assert_starts(const char *dir, const char *stem, const char *suffix, const char *magic)
-{
-    char name[512];
-    size_t len = 0;
-    (void)snprintf(name, sizeof name, "%s%s", stem, suffix);
-    char *text = scratch_dir_read(dir, name, &len);
-    if (text == NULL || len < 100 * (suffix[0] == '.' && suffix[1] != 't') ||
-        strncmp(text, magic, strlen(magic)) != 0) {
-        fail_msg("%s is missing or not what it should be", name);
-    }
-    qk_free(text);
-}
-
-static void assert_pictures(const char *dir, const char *stem, bool all)
-{
-    assert_starts(dir, stem, ".svg", "<?xml");
-    assert_starts(dir, stem, ".gp", "# ");
-    assert_starts(dir, stem, ".dat", "# data of ");
-    if (all) {
-        assert_starts(dir, stem, ".pdf", "%PDF-");
-        assert_starts(dir, stem, ".png", "\x89PNG");
-        assert_starts(dir, stem, ".tex", "\\begingroup");
-        assert_starts(dir, stem, "-inc.pdf", "%PDF-");
-        assert_starts(dir, stem, "-inc.tex", "% GNUPLOT");
-    }
-}
 
 static void every_figure_draws_without_a_warning(const struct drift_shape *shape, bool all)
 {
@@ -425,142 +357,6 @@ static void scripts_run_by_hand(void **state)
     qk_table_free(table);
 }
 
-static void existing_pictures_stay_without_force(void **state)
-{
-    (void)state;
-    struct qk_table *table = drift_fixture(&shape_single, pair, 2);
-    const char *dir = scratch_dir_make();
-    struct qk_plot_options options = options_for(dir, svg_only, 1);
-    const char *figure = "noise-floor";
-    options.figures = &figure;
-    options.n_figures = 1;
-    scratch_dir_put_program(dir, "noise-floor.svg", "mine");
-    struct qk_err err = {0};
-    assert_int_equal(qk_plot(table, &options, &progress, NULL, &err), QK_EUSAGE);
-    assert_non_null(strstr(err.text, "noise-floor.svg"));
-    assert_non_null(strstr(err.hint, "--force"));
-    assert_int_equal(scratch_dir_count(dir), 1);
-    options.force = true;
-    assert_int_equal(draw(table, &options), 1);
-    assert_starts(dir, "noise-floor", ".svg", "<?xml");
-    scratch_dir_remove(dir);
-    qk_table_free(table);
-}
-
-static void wrong_words_name_the_right_ones(void **state)
-{
-    (void)state;
-    struct qk_table *table = drift_fixture(&shape_single, pair, 2);
-    const char *figure = "drift-heatmab", *format = "gif";
-    struct qk_plot_options options = options_for("unused", svg_only, 1);
-    struct qk_err err = {0};
-    options.figures = &figure;
-    options.n_figures = 1;
-    assert_int_equal(qk_plot(table, &options, NULL, NULL, &err), QK_EUSAGE);
-    assert_non_null(strstr(err.hint, "drift-heatmap"));
-    options = options_for("unused", &format, 1);
-    assert_int_equal(qk_plot(table, &options, NULL, NULL, &err), QK_EUSAGE);
-    assert_non_null(strstr(err.text, "gif"));
-    qk_table_free(table);
-}
-
-static void a_figure_without_data_says_what_is_missing(void **state)
-{
-    (void)state;
-    struct qk_table *table = drift_fixture(&shape_single, pair, 2);
-    drift_fixture_fill(table, "sft", "module_rel_drift", NAN);
-    const char *dir = scratch_dir_make();
-    const char *figure = "module-contrast";
-    struct qk_plot_options options = options_for(dir, svg_only, 1);
-    options.figures = &figure;
-    options.n_figures = 1;
-    struct qk_err err = {0};
-    assert_int_equal(qk_plot(table, &options, &progress, NULL, &err), QK_EUSAGE);
-    assert_non_null(strstr(err.text, "module_rel_drift"));
-    assert_int_equal(scratch_dir_count(dir), 0);
-    scratch_dir_remove(dir);
-    qk_table_free(table);
-    struct qk_err none = {0};
-    assert_int_equal(qk_table_new(&table, &none), QK_OK);
-    options.figures = NULL;
-    options.n_figures = 0;
-    assert_int_equal(draw(table, &options), 0);
-    qk_table_free(table);
-}
-
-/* Runs with PATH holding only dir. */
-static enum qk_code draw_with_path(const struct qk_table *table, const struct qk_plot_options *options, const char *dir,
-                                   struct qk_err *err)
-{
-    char old[4096];
-    (void)snprintf(old, sizeof old, "%s", getenv("PATH") != NULL ? getenv("PATH") : "");
-    (void)setenv("PATH", dir, 1);
-    enum qk_code code = qk_plot(table, options, &progress, NULL, err);
-    (void)setenv("PATH", old, 1);
-    return code;
-}
-
-static void without_gnuplot_the_error_says_so(void **state)
-{
-    (void)state;
-    struct qk_table *table = drift_fixture(&shape_single, pair, 2);
-    const char *dir = scratch_dir_make();
-    struct qk_plot_options options = options_for(dir, svg_only, 1);
-    struct qk_err err = {0};
-    assert_int_equal(draw_with_path(table, &options, "/nonexistent", &err), QK_ECHILD);
-    assert_non_null(strstr(err.text, "gnuplot"));
-    assert_non_null(strstr(err.hint, "gnuplot-nox"));
-    assert_int_equal(scratch_dir_count(dir), 0);
-    scratch_dir_remove(dir);
-    qk_table_free(table);
-}
-
-static void when_gnuplot_fails_nothing_is_left(void **state)
-{
-    (void)state;
-    struct qk_table *table = drift_fixture(&shape_single, pair, 2);
-    char bin[512];
-    (void)snprintf(bin, sizeof bin, "%s", scratch_dir_make());
-    const char *dir = scratch_dir_make();
-    struct qk_plot_options options = options_for(dir, svg_only, 1);
-    struct qk_err err = {0};
-    scratch_dir_put_program(bin, "gnuplot",
-                            "#!/bin/sh\necho half > drift-heatmap.svg\necho 'line 3: broken' >&2\nexit 1\n");
-    assert_int_equal(draw_with_path(table, &options, bin, &err), QK_ECHILD);
-    assert_non_null(strstr(err.text, "line 3: broken"));
-    assert_int_equal(scratch_dir_count(dir), 0);
-    /* a gnuplot that claims success and draws nothing */
-    scratch_dir_put_program(bin, "gnuplot", "#!/bin/sh\nexit 0\n");
-    assert_int_not_equal(draw_with_path(table, &options, bin, &err), QK_OK);
-    assert_false(scratch_dir_has(dir, "drift-heatmap.svg"));
-    scratch_dir_remove(dir);
-    scratch_dir_remove(bin);
-    qk_table_free(table);
-}
-
-static void running_out_of_memory_is_an_error(void **state)
-{
-    (void)state;
-    struct qk_table *table = drift_fixture(&shape_single, pair, 2);
-    const char *dir = scratch_dir_make();
-    struct qk_plot_options options = options_for(dir, svg_only, 1);
-    options.script_only = true;
-    options.force = true;
-    enum qk_code code = QK_ENOMEM;
-    size_t k = 1;
-    for (; code != QK_OK && k < 100000; k++) {
-        qk_alloc_fail_after(k);
-        code = qk_plot(table, &options, NULL, NULL, NULL);
-        qk_alloc_fail_after(0);
-        assert_true(code == QK_OK || code == QK_ENOMEM);
-    }
-    assert_int_equal(code, QK_OK);
-    print_message("%zu allocations\n", k);
-    assert_true(k > 20); /* the loop did meet allocations */
-    scratch_dir_remove(dir);
-    qk_table_free(table);
-}
-
 static void gnuplot_tells_its_version(void **state)
 {
     (void)state;
@@ -587,12 +383,6 @@ int main(void)
         cmocka_unit_test(several_checkpoints_share_one_scale),
         cmocka_unit_test(several_checkpoints_make_a_trajectory),
         cmocka_unit_test(scripts_run_by_hand),
-        cmocka_unit_test(existing_pictures_stay_without_force),
-        cmocka_unit_test(wrong_words_name_the_right_ones),
-        cmocka_unit_test(a_figure_without_data_says_what_is_missing),
-        cmocka_unit_test(without_gnuplot_the_error_says_so),
-        cmocka_unit_test(when_gnuplot_fails_nothing_is_left),
-        cmocka_unit_test(running_out_of_memory_is_an_error),
         cmocka_unit_test(gnuplot_tells_its_version),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

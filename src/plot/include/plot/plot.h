@@ -34,11 +34,10 @@ const char *qk_figure_title(size_t i);
 bool qk_figure_has_data(const struct qk_table *table, size_t i);
 
 /* Draws. One picture per tuned checkpoint: NAME.pdf, or NAME-<checkpoint>.pdf when the run has several (figures that
- * compare checkpoints are drawn once); beside it
- * NAME.gp and NAME.dat. A tex picture is NAME.tex, which reads NAME-inc.tex and NAME-inc.pdf. The files of one picture
- * appear when gnuplot has drawn all its formats, or not at all; the same table gives the same bytes. *ret_n (may be
- * NULL): pictures or scripts written. A figure named that the table has no data for is QK_EUSAGE saying what is
- * missing; gnuplot missing or failing is QK_ECHILD. */
+ * compare checkpoints are drawn once); beside it NAME.gp and NAME.dat. A tex picture is NAME.tex, which reads
+ * NAME-inc.tex and NAME-inc.pdf. The files of one picture appear when gnuplot has drawn all its formats, or not at all;
+ * the same table gives the same bytes. *ret_n (may be NULL): pictures or scripts written. A figure named that the table
+ * has no data for is QK_EUSAGE saying what is missing; gnuplot missing or failing is QK_ECHILD. */
 enum qk_code qk_plot(const struct qk_table *table, const struct qk_plot_options *options,
                      const struct qk_progress *progress, size_t *ret_n, struct qk_err *err) QK_CHECKED;
 /* First line of `gnuplot --version`. */
