@@ -216,8 +216,9 @@ void qk_procrustes(const struct qk_gram *g, double *r, struct qk_procrustes *ret
     double drift = trace(k, g->e);
     double sum = (turned + crossed) + drift;
     double rounding = ROUNDING * DBL_EPSILON * (fabs(turned) + fabs(crossed) + drift);
-    if (sum > drift) {
-        /* M is so ill-conditioned that its polar factor is noise in the weak directions: R = I does better */
+    /* M may be so ill-conditioned that its polar factor is noise in the weak directions and R = I does better. The best
+     * R has ‖R W1 − W0‖ ≤ ‖Δ‖, hence ‖N W0‖ ≤ 2 ‖Δ‖, which shows even where the sum is all rounding. */
+    if (sum > drift || turned > 4 * drift) {
         set_identity(k, r);
         ret->residual = sqrt(drift);
         return;
