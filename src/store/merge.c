@@ -11,28 +11,12 @@
 #include "base/alloc.h"
 #include "entry_group.h"
 #include "merge_attribute.h"
-
-struct merge {
-    const struct qk_table *const *parts;
-    const char *const *names;
-    size_t n_parts, p; /* p: the part at hand */
-    struct qk_table *out;
-};
+#include "merge_entry.h"
 
 static const size_t value_sizes[] = {[QK_TYPE_F64] = sizeof(double),
                                      [QK_TYPE_I64] = sizeof(int64_t),
                                      [QK_TYPE_U8] = sizeof(uint8_t),
                                      [QK_TYPE_STR] = sizeof(char *)};
-
-/* Name of the first part that has path. */
-static const char *first_with(const struct merge *m, const char *path)
-{
-    size_t i = 0;
-    while (i + 1 < m->n_parts && qk_table_find(m->parts[i], path) == NULL) {
-        i++;
-    }
-    return m->names[i];
-}
 
 /* The entry ("/drift/sft") in table that path belongs to, or NULL. */
 static const struct qk_node *entry_of(const struct qk_table *table, const char *path)
@@ -48,7 +32,7 @@ static const struct qk_node *entry_of(const struct qk_table *table, const char *
     return NULL;
 }
 
-static bool earlier_part_has_entry(const struct merge *m, const char *path)
+static bool earlier_part_has_entry(const struct qk_merge_state *m, const char *path)
 {
     for (size_t i = 0; i < m->p; i++) {
         if (entry_of(m->parts[i], path) != NULL) {
@@ -58,40 +42,12 @@ static bool earlier_part_has_entry(const struct merge *m, const char *path)
     return false;
 }
 
-/* Index of the part axis among the array's dims; n_dims when it has none. */
-static size_t part_axis(const struct qk_node *node)
-{
-    const struct qk_entry_group *group = qk_entry_group_of(node->path);
-    size_t i = 0;
-    while (i < node->n_dims && (group == NULL || group->part_axis == NULL || strcmp(node->dims[i], group->part_axis))) {
-        i++;
-    }
-    return i;
-}
-
 static bool is_plain_array(const struct qk_node *node)
 {
-    return !node->is_group && !node->is_scale && part_axis(node) == node->n_dims;
+    return !node->is_group && !node->is_scale && qk_merge_part_axis(node) == node->n_dims;
 }
 
 /* ---- rows ---- */
-
-/* The part's own list of coordinates on an entry; NULL when it is no int64 list. */
-static const struct qk_attr *part_list(const struct qk_entry_group *group, const struct qk_node *entry)
-{
-    const struct qk_attr *attr = group->part_attr == NULL ? NULL : qk_node_attr(entry, group->part_attr);
-    return attr != NULL && attr->type == QK_TYPE_I64 ? attr : NULL;
-}
-
-static bool list_has(const struct qk_attr *list, int64_t value)
-{
-    for (size_t i = 0; i < list->n; i++) {
-        if (list->v.i64[i] == value) {
-            return true;
-        }
-    }
-    return false;
-}
 
 static enum qk_code copy_values(struct qk_table *table, struct qk_node *into, const struct qk_node *from, size_t at,
                                 size_t n, struct qk_err *err)
@@ -113,10 +69,11 @@ static enum qk_code copy_values(struct qk_table *table, struct qk_node *into, co
 }
 
 /* Takes the rows that the part computed. */
-static enum qk_code take_rows(const struct merge *m, struct qk_node *into, const struct qk_node *node, size_t axis,
-                              struct qk_err *err)
+static enum qk_code take_rows(const struct qk_merge_state *m, struct qk_node *into, const struct qk_node *node,
+                              size_t axis, struct qk_err *err)
 {
-    const struct qk_attr *list = part_list(qk_entry_group_of(node->path), entry_of(m->parts[m->p], node->path));
+    const struct qk_attr *list =
+        qk_merge_part_list(qk_entry_group_of(node->path), entry_of(m->parts[m->p], node->path));
     const struct qk_node *scale = qk_table_find(m->parts[m->p], node->dims[axis]);
     if (list == NULL || scale->type != QK_TYPE_I64) {
         return qk_fail(err, QK_EFORMAT, "%s: %s: its entry does not say which rows it computed", m->names[m->p],
@@ -128,7 +85,7 @@ static enum qk_code take_rows(const struct merge *m, struct qk_node *into, const
         n_inner *= i > axis ? node->shape[i] : 1;
     }
     for (size_t row = 0; row < node->shape[axis]; row++) {
-        for (size_t o = 0; list_has(list, scale->v.i64[row]) && o < n_outer; o++) {
+        for (size_t o = 0; qk_merge_list_has(list, scale->v.i64[row]) && o < n_outer; o++) {
             QK_TRY(copy_values(m->out, into, node, (o * node->shape[axis] + row) * n_inner, n_inner, err));
         }
     }
@@ -137,7 +94,7 @@ static enum qk_code take_rows(const struct merge *m, struct qk_node *into, const
 
 /* ---- nodes ---- */
 
-static enum qk_code clone_node(const struct merge *m, const struct qk_node *node, struct qk_err *err)
+static enum qk_code clone_node(const struct qk_merge_state *m, const struct qk_node *node, struct qk_err *err)
 {
     struct qk_node *copy;
     if (node->is_group) {
@@ -181,60 +138,25 @@ static size_t first_difference(const struct qk_node *a, const struct qk_node *b)
     return i;
 }
 
-/* The entry's list of computed coordinates: refuses what an earlier part has, then joins in ascending order. */
-static enum qk_code join_part_list(const struct merge *m, const struct qk_entry_group *group, struct qk_node *into,
-                                   const struct qk_node *node, struct qk_err *err)
-{
-    const struct qk_attr *a = part_list(group, into), *b = part_list(group, node);
-    if (a == NULL || b == NULL) {
-        return qk_fail(err, QK_EFORMAT, "%s: %s: no attribute '%s'", b == NULL ? m->names[m->p] : m->names[0],
-                       node->path, group->part_attr);
-    }
-    for (size_t q = 0; q < m->p; q++) {
-        const struct qk_node *other = qk_table_find(m->parts[q], node->path);
-        const struct qk_attr *list = other == NULL ? NULL : part_list(group, other);
-        for (size_t i = 0; list != NULL && i < b->n; i++) {
-            if (list_has(list, b->v.i64[i])) {
-                return qk_fail(err, QK_EMISMATCH, "%s: %s: %s: overlap with %s (both computed %" PRId64 ")",
-                               m->names[m->p], node->path, group->part_attr, m->names[q], b->v.i64[i]);
-            }
-        }
-    }
-    int64_t *all = qk_arena_alloc(m->out->arena, a->n + b->n, sizeof(*all));
-    if (all == NULL) {
-        return qk_fail_nomem(err, "merge");
-    }
-    size_t n = 0;
-    for (size_t i = 0; i < a->n + b->n; i++) {
-        int64_t value = i < a->n ? a->v.i64[i] : b->v.i64[i - a->n];
-        size_t k = n++;
-        for (; k > 0 && all[k - 1] > value; k--) {
-            all[k] = all[k - 1];
-        }
-        all[k] = value;
-    }
-    return qk_node_attr_i64s(m->out, into, group->part_attr, all, n, err);
-}
-
 /* A node that is in out already. */
-static enum qk_code join_node(const struct merge *m, struct qk_node *into, const struct qk_node *node,
+static enum qk_code join_node(const struct qk_merge_state *m, struct qk_node *into, const struct qk_node *node,
                               struct qk_err *err)
 {
-    const char *name = m->names[m->p], *first = first_with(m, node->path), *own = NULL;
+    const char *name = m->names[m->p], *first = qk_merge_first_with(m, node->path), *own = NULL;
     if (!same_shape(into, node)) {
         return qk_fail(err, QK_EMISMATCH, "%s: %s: type, axes or shape differ from %s", name, node->path, first);
     }
     const struct qk_entry_group *group = qk_entry_group_of(node->path);
     bool is_entry = group != NULL && node->path[qk_entry_length(group, node->path)] == '\0';
     if (is_entry && group->part_attr != NULL) {
-        QK_TRY(join_part_list(m, group, into, node, err));
+        QK_TRY(qk_merge_join_part_list(m, group, into, node, err));
         own = group->part_attr;
     }
     QK_TRY(qk_merge_attributes(m->out, into, first, node, name, own, err));
     if (node->is_group) {
         return QK_OK;
     }
-    size_t axis = part_axis(node);
+    size_t axis = qk_merge_part_axis(node);
     if (axis < node->n_dims) {
         return take_rows(m, into, node, axis, err);
     }
@@ -242,45 +164,6 @@ static enum qk_code join_node(const struct merge *m, struct qk_node *into, const
     if (i < node->n_values) {
         return qk_fail(err, QK_EMISMATCH, "%s: %s: values differ from %s (the first at index %zu of %zu)", name,
                        node->path, first, i, node->n_values);
-    }
-    return QK_OK;
-}
-
-/* Every array over the part axis below entry a of table x must be below entry b of table y. */
-static enum qk_code check_counterparts(const struct merge *m, const struct qk_table *x, const char *a,
-                                       const struct qk_table *y, const char *b, struct qk_err *err)
-{
-    size_t len = strlen(a);
-    for (size_t i = 0; i < x->n_nodes; i++) {
-        const struct qk_node *node = x->nodes[i];
-        if (strncmp(node->path, a, len) != 0 || node->path[len] != '/' || part_axis(node) == node->n_dims) {
-            continue;
-        }
-        char *path = qk_arena_printf(m->out->arena, "%s%s", b, node->path + len);
-        if (path == NULL) {
-            return qk_fail_nomem(err, "merge");
-        }
-        if (qk_table_find(y, path) == NULL) {
-            return qk_fail(err, QK_EMISMATCH, "%s: %s: is missing (%s has %s)", first_with(m, b), path,
-                           first_with(m, a), node->path);
-        }
-    }
-    return QK_OK;
-}
-
-/* An entry that stands beside others of its group must hold the datasets that they hold, as in one run. */
-static enum qk_code check_new_entry(const struct merge *m, const struct qk_node *entry, struct qk_err *err)
-{
-    const struct qk_entry_group *group = qk_entry_group_of(entry->path);
-    if (group == NULL || group->part_axis == NULL || entry->path[qk_entry_length(group, entry->path)] != '\0') {
-        return QK_OK;
-    }
-    for (size_t i = 0; i < m->out->n_nodes; i++) {
-        const char *other = m->out->nodes[i]->path;
-        if (qk_entry_group_of(other) == group && other[qk_entry_length(group, other)] == '\0') {
-            QK_TRY(check_counterparts(m, m->out, other, m->parts[m->p], entry->path, err));
-            return check_counterparts(m, m->parts[m->p], entry->path, m->out, other, err);
-        }
     }
     return QK_OK;
 }
@@ -297,7 +180,7 @@ static bool is_entry_group(const char *path)
     return qk_entry_group_of(path) == NULL && qk_entry_group_of(below) != NULL;
 }
 
-static enum qk_code add_part(const struct merge *m, struct qk_err *err)
+static enum qk_code add_part(const struct qk_merge_state *m, struct qk_err *err)
 {
     const struct qk_table *part = m->parts[m->p];
     for (size_t i = 0; i < m->out->n_nodes; i++) {
@@ -307,7 +190,7 @@ static enum qk_code add_part(const struct merge *m, struct qk_err *err)
             (qk_entry_group_of(node->path) != NULL && (entry_of(part, node->path) == NULL || is_plain_array(node)));
         if (!free_to_miss && qk_table_find(part, node->path) == NULL) {
             return qk_fail(err, QK_EMISMATCH, "%s: %s: is missing (%s has it)", m->names[m->p], node->path,
-                           first_with(m, node->path));
+                           qk_merge_first_with(m, node->path));
         }
     }
     for (size_t i = 0; i < part->n_nodes; i++) {
@@ -323,44 +206,13 @@ static enum qk_code add_part(const struct merge *m, struct qk_err *err)
         if (!may_be_new) {
             return qk_fail(err, QK_EMISMATCH, "%s: %s: is not in %s", m->names[m->p], node->path, m->names[0]);
         }
-        QK_TRY(check_new_entry(m, node, err));
+        QK_TRY(qk_merge_check_new_entry(m, node, err));
         QK_TRY(clone_node(m, node, err));
     }
     return QK_OK;
 }
 
-/* ---- gaps ---- */
-
-static enum qk_code check_entry_whole(const struct merge *m, const struct qk_node *entry, struct qk_err *err)
-{
-    const struct qk_entry_group *group = qk_entry_group_of(entry->path);
-    if (group == NULL || group->part_attr == NULL || entry->path[qk_entry_length(group, entry->path)] != '\0') {
-        return QK_OK;
-    }
-    const struct qk_attr *list = part_list(group, entry);
-    const struct qk_node *scale = qk_table_find(m->out, group->part_axis);
-    if (list == NULL || scale == NULL || scale->type != QK_TYPE_I64) {
-        return qk_fail(err, QK_EFORMAT, "%s: %s: no attribute '%s', or no axis %s", first_with(m, entry->path),
-                       entry->path, group->part_attr, group->part_axis);
-    }
-    struct qk_str missing = {0};
-    size_t n = 0;
-    for (size_t i = 0; i < scale->n_values; i++) {
-        if (!list_has(list, scale->v.i64[i]) && n++ < 16) {
-            qk_str_addf(&missing, "%s%" PRId64, n == 1 ? "" : ", ", scale->v.i64[i]);
-        }
-    }
-    if (n == 0) {
-        return QK_OK;
-    }
-    enum qk_code code =
-        qk_fail(err, QK_EMISMATCH, "%s: %s: no part computed %zu of %zu: %s%s", entry->path, group->part_attr, n,
-                scale->n_values, missing.s == NULL ? "" : missing.s, n > 16 ? ", …" : "");
-    qk_str_release(&missing);
-    return code;
-}
-
-static enum qk_code merge_parts(struct merge *m, struct qk_err *err)
+static enum qk_code merge_parts(struct qk_merge_state *m, struct qk_err *err)
 {
     for (size_t i = 0; i < m->parts[0]->n_nodes; i++) {
         QK_TRY(clone_node(m, m->parts[0]->nodes[i], err));
@@ -369,7 +221,7 @@ static enum qk_code merge_parts(struct merge *m, struct qk_err *err)
         QK_TRY(add_part(m, err));
     }
     for (size_t i = 0; i < m->out->n_nodes; i++) {
-        QK_TRY(check_entry_whole(m, m->out->nodes[i], err));
+        QK_TRY(qk_merge_check_whole(m, m->out->nodes[i], err));
     }
     return QK_OK;
 }
@@ -380,7 +232,7 @@ enum qk_code qk_merge(const struct qk_table *const *parts, const char *const *na
     if (n == 0) {
         return qk_fail(err, QK_EUSAGE, "nothing to merge");
     }
-    struct merge m = {.parts = parts, .names = names, .n_parts = n};
+    struct qk_merge_state m = {.parts = parts, .names = names, .n_parts = n};
     QK_TRY(qk_table_new(&m.out, err));
     enum qk_code code = merge_parts(&m, err);
     if (code != QK_OK) {

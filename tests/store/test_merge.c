@@ -135,6 +135,10 @@ static void test_checkpoints_of_other_runs(void **state)
     must_set(blas[1], "/drift", "blas", "reference");
     const char *const library[] = {"b.h5", "a.h5", "/drift: blas", "'openblas'", "'reference'", NULL};
     assert_refused(blas, 2, library);
+    struct qk_table *cells[] = {part(0, 5), synthetic_table(&rl)};
+    qk_table_find(cells[1], "/drift/rl/q_rel_drift_state")->v.u8[7] = QK_STATE_NOT_COMPUTED;
+    const char *const kinds[] = {"b.h5", "/drift/rl/q_rel_drift_state", "other cells", "a.h5", "index 7", NULL};
+    assert_refused(cells, 2, kinds);
     struct qk_table *more[] = {part(0, 5), synthetic_table(&rl)};
     add_array(more[1], "/drift/rl/extra", "/model/layer");
     const char *const words[] = {"a.h5", "/drift/sft/extra", "is missing", "b.h5 has /drift/rl/extra", NULL};
