@@ -2,6 +2,7 @@
 #include "shards.h"
 
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/alloc.h"
 #include "base/file.h"
@@ -44,6 +45,17 @@ static enum qk_code read_header(struct qk_check *check, const char *head, size_t
     return code;
 }
 
+/* A trajectory of large checkpoints has more shards than the usual soft limit on open files: lifts it to the hard one
+ * once descriptors use up half of it, so that the rest of the program has room too. */
+static void leave_room(int fd)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max && (rlim_t)fd >= limit.rlim_cur / 2) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 enum qk_code qk_shard_open(struct qk_check *check, const char *path, const char *file_name, struct qk_arena *arena,
                            struct qk_opened_shard *ret, struct qk_err *err)
 {
@@ -60,6 +72,7 @@ enum qk_code qk_shard_open(struct qk_check *check, const char *path, const char 
         shard->fd = -1;
         return qk_document_unreadable(check, path, code, &cause, err);
     }
+    leave_room(shard->fd);
     char head[qk_foreign_head];
     size_t n_head = shard->file_bytes < sizeof head ? (size_t)shard->file_bytes : sizeof head, len;
     code = qk_file_read_at(shard->fd, path, 0, n_head, head, &cause);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/child.h"
@@ -197,6 +198,26 @@ static void test_file_that_shrinks_is_noticed(void **state)
     qk_ckpt_close(ckpt);
 }
 
+static void test_more_shards_than_the_soft_limit_on_open_files(void **state)
+{
+    (void)state;
+    put_sharded();
+    struct rlimit before, tight;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    tight = before;
+    tight.rlim_cur = 24;
+    assert_true(tight.rlim_cur < before.rlim_max);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    struct qk_ckpt *all[20];
+    for (size_t i = 0; i < 20; i++) {
+        all[i] = open_ok(dir);
+    }
+    for (size_t i = 0; i < 20; i++) {
+        qk_ckpt_close(all[i]);
+    }
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
 static void expect_name(const char *where, const char *name)
 {
     struct qk_ckpt *ckpt = open_ok(where);
@@ -344,6 +365,7 @@ int main(void)
         IN_DIR(test_bundled_pair),
         IN_DIR(test_sharded),
         IN_DIR(test_file_that_shrinks_is_noticed),
+        IN_DIR(test_more_shards_than_the_soft_limit_on_open_files),
         IN_DIR(test_names),
         IN_DIR(test_scales),
         IN_DIR(test_ambiguous_scale),

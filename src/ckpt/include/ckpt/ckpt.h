@@ -3,7 +3,8 @@
  * Accepts a directory with config.json and model.safetensors or model.safetensors.index.json + shards, or a single
  * .safetensors file with a config.json beside it. Only headers are read on opening. Every rule of the safetensors
  * format and of the index is enforced (docs/formats of the manual list them); the first violation is the error;
- * qk_ckpt_validate lists all.
+ * qk_ckpt_validate lists all, and ckpt/rules.h is the table of rules. A tensor that a shard holds and the index does
+ * not list belongs to the checkpoint unless another shard holds it too.
  *
  * Thread-safe after opening: reads are pread. Inputs are never written. */
 #ifndef QK_CKPT_CKPT_H
@@ -41,7 +42,7 @@ struct qk_shard {
 };
 
 struct qk_ckpt {
-    const char *name; /* in results; set by qk_ckpt_open from the path's last part */
+    const char *name; /* in results; the path's last part; for a file its stem, of model.safetensors its directory */
     const char *path; /* the argument */
     const char *dir;  /* directory of config.json */
     const char *config_path;
