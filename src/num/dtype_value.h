@@ -32,8 +32,10 @@ QK_SIMD_BODY float qk_value_small(uint32_t magnitude, uint32_t sign, unsigned ma
     float subnormal = float_of_bits(smallest | wide) - float_of_bits(smallest);
     uint32_t subnormal_bits;
     memcpy(&subnormal_bits, &subnormal, sizeof subnormal_bits);
-    uint32_t finite = magnitude < (1u << mant_bits) ? subnormal_bits : normal;
-    uint32_t any = magnitude >= special ? (special_as | (wide & 0x7fffffu)) : finite;
+    /* masks, since a choice between expressions of which one is floating-point becomes a branch */
+    uint32_t is_subnormal = -(uint32_t)(magnitude < (1u << mant_bits)), is_special = -(uint32_t)(magnitude >= special);
+    uint32_t finite = (subnormal_bits & is_subnormal) | (normal & ~is_subnormal);
+    uint32_t any = ((special_as | (wide & 0x7fffffu)) & is_special) | (finite & ~is_special);
     return float_of_bits(any | sign);
 }
 

@@ -213,12 +213,14 @@ void qk_procrustes(const struct qk_gram *g, double *r, struct qk_procrustes *ret
     small_part(k, r, n, p, skew);
     /* ‖N W0 + R Δ‖² with RᵀN = N + NᵀN */
     double turned = qk_dot(k * k, p, g->a), crossed = 2 * (qk_dot(k * k, n, g->f) + qk_dot(k * k, p, g->f));
-    double drift = trace(k, g->e);
-    double sum = (turned + crossed) + drift;
-    double rounding = ROUNDING * DBL_EPSILON * (fabs(turned) + fabs(crossed) + drift);
+    double drift = trace(k, g->e), sum = (turned + crossed) + drift, n_size = qk_norm2(k * k, n);
+    /* the Grams' own rounding, which the sums see even where their terms cancel */
+    double in_turned = qk_norm2(k * k, p) * qk_norm2(k * k, g->a);
+    double in_crossed = 2 * n_size * sqrt(drift * trace(k, g->a));
+    double rounding = ROUNDING * DBL_EPSILON * (in_turned + in_crossed + drift);
     /* M may be so ill-conditioned that its polar factor is noise in the weak directions and R = I does better. The best
-     * R has ‖R W1 − W0‖ ≤ ‖Δ‖, hence ‖N W0‖ ≤ 2 ‖Δ‖, which shows even where the sum is all rounding. */
-    if (sum > drift || turned > 4 * drift) {
+     * R has ‖R W1 − W0‖ ≤ ‖Δ‖, hence ‖N W0‖ ≤ 2 ‖Δ‖. */
+    if (sum > drift || turned > 4 * drift || ROUNDING * DBL_EPSILON * in_turned > drift) {
         set_identity(k, r);
         ret->residual = sqrt(drift);
         return;

@@ -136,8 +136,10 @@ def main():
         norm = np.linalg.norm(w0)
         expected = procrustes(w0, w1)
         # W0 W1^T has nothing left of directions weaker than sqrt(eps): there both rotations are arbitrary
-        check(name, "Procrustes residual", abs(residual - expected), (1e-8 if condition < 1e8 else 5e-8) * norm)
-        check(name, "Procrustes residual against no rotation", residual, np.linalg.norm(w1 - w0) * (1 + 1e-12) + 1e-15 * norm)
+        arbitrary = 0 if condition < 1e8 else 5e-8 * norm
+        check(name, "Procrustes residual", abs(residual - expected), 1e-8 * norm + arbitrary)
+        check(name, "Procrustes residual against no rotation", residual,
+              np.hypot(np.linalg.norm(w1 - w0), arbitrary) * (1 + 1e-12) + 1e-15 * norm)
         if expected > 1e-6 * norm and condition <= 1e3:
             check(name, "Procrustes residual, relative", abs(residual - expected), 1e-6 * expected)
         check(name, "rotation", defect, 8 * k * EPS)
