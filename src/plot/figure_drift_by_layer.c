@@ -8,34 +8,28 @@
 #include "figure.h"
 #include "grid.h"
 #include "layer_strip.h"
+#include "module_lines.h"
 #include "palette.h"
 
 struct series {
-    const char *metric; /* or module name */
+    const char *metric;
     const char *colour;
     double shift; /* of the points, in layers */
+    int point;    /* shapes tell the series apart in grey */
 };
 
 static const struct series heads[] = {
-    {"q_rel_drift", QK_INK_Q, -0.22},
-    {"k_rel_drift", QK_INK_K, 0},
-    {"qk_eff_rel_drift", QK_INK_QK, 0.22},
+    {"q_rel_drift", QK_INK_Q, -0.22, 7},
+    {"k_rel_drift", QK_INK_K, 0, 5},
+    {"qk_eff_rel_drift", QK_INK_QK, 0.22, 9},
 };
-static const struct qk_legend heads_legend[] = {{"queries", QK_INK_Q, NULL},
-                                                {"keys", QK_INK_K, NULL},
-                                                {"routing", QK_INK_QK, NULL},
-                                                {"3 × rounding floor", "#555555", "(6,3)"},
-                                                {NULL, NULL, NULL}};
-
-static const struct series modules[] = {
-    {"q", QK_INK_Q, 0},         {"k", QK_INK_K, 0},       {"v", "#1b7837", 0},        {"o", "#74c07a", 0},
-    {"mlp_gate", "#5e3c99", 0}, {"mlp_up", "#9b7fc4", 0}, {"mlp_down", "#cbb8e0", 0},
+static const struct qk_legend heads_legend[] = {
+    {"queries", QK_INK_Q, NULL, 7},  {"keys", QK_INK_K, NULL, 5},
+    {"routing", QK_INK_QK, NULL, 9}, {"3 × rounding floor", "#555555", "(6,3)", 0},
+    {NULL, NULL, NULL, 0},
 };
-static const struct qk_legend modules_legend[] = {
-    {"Q", QK_INK_Q, NULL},         {"K", QK_INK_K, NULL},   {"V", "#1b7837", NULL},    {"O", "#74c07a", NULL},
-    {"MLP gate", "#5e3c99", NULL}, {"up", "#9b7fc4", NULL}, {"down", "#cbb8e0", NULL}, {NULL, NULL, NULL}};
 
-enum { N_HEADS = sizeof heads / sizeof heads[0], N_MODULES = sizeof modules / sizeof modules[0], NO_MODULE = -1 };
+enum { N_HEADS = sizeof heads / sizeof heads[0] };
 
 /* Below this many centimetres per layer whiskers of three series would touch: bands take their place. */
 static const double whisker_cm = 0.3;
@@ -48,17 +42,6 @@ static struct qk_values values_of(const struct qk_run_view *view, size_t checkpo
         values = qk_run_view_values(view, checkpoint, "qk_rel_drift");
     }
     return values;
-}
-
-static ptrdiff_t module_index(const struct qk_run_view *view, const struct qk_values *values, const char *name)
-{
-    const struct qk_node *scale = values->node != NULL ? qk_table_find(view->table, values->node->dims[1]) : NULL;
-    for (size_t i = 0; scale != NULL && scale->type == QK_TYPE_STR && i < scale->n_values; i++) {
-        if (scale->v.str[i] != NULL && strcmp(scale->v.str[i], name) == 0) {
-            return (ptrdiff_t)i;
-        }
-    }
-    return NO_MODULE;
 }
 
 /* Three times the larger of the layer's median floors of queries and keys. */
@@ -83,22 +66,6 @@ static struct qk_range range_of_heads(const struct qk_run_view *view)
         for (size_t i = 0; i < N_HEADS; i++) {
             struct qk_values values = values_of(view, c, i);
             qk_range_add_values(&range, &values);
-        }
-    }
-    qk_range_finish(&range, false);
-    return range;
-}
-
-static struct qk_range range_of_modules(const struct qk_run_view *view)
-{
-    struct qk_range range = {0};
-    for (size_t c = 0; c < view->n_checkpoints; c++) {
-        struct qk_values values = qk_run_view_values(view, c, "module_rel_drift");
-        for (size_t i = 0; i < N_MODULES; i++) {
-            ptrdiff_t m = module_index(view, &values, modules[i].metric);
-            for (size_t l = 0; m != NO_MODULE && l < values.n_layers; l++) {
-                qk_range_add(&range, qk_values_at(&values, l, (size_t)m, 0));
-            }
         }
     }
     qk_range_finish(&range, false);
@@ -186,55 +153,18 @@ static void plot_heads(struct qk_sheet *sheet, const struct qk_run_view *view, c
         }
         if (whiskers) {
             qk_sheet_line(sheet,
-                          "%sdata index %zu using 1:2:3:4 with yerrorbars pointtype 7 pointsize 0.3 linewidth 0.8 "
+                          "%sdata index %zu using 1:2:3:4 with yerrorbars pointtype %d pointsize 0.35 linewidth 0.8 "
                           "linecolor rgb '%s' notitle \\",
-                          comma, blocks[i], heads[i].colour);
+                          comma, blocks[i], heads[i].point, heads[i].colour);
         } else {
-            qk_sheet_line(sheet, "%sdata index %zu using 1:2 with lines linewidth 1.2 linecolor rgb '%s' notitle \\",
-                          comma, blocks[i], heads[i].colour);
+            qk_sheet_line(sheet,
+                          "%sdata index %zu using 1:2 with linespoints linewidth 1.2 pointtype %d pointsize 0.4 "
+                          "pointinterval %zu linecolor rgb '%s' notitle \\",
+                          comma, blocks[i], heads[i].point, 1 + view->n_layers / 16, heads[i].colour);
         }
         comma = "   , ";
     }
     qk_str_addc(&sheet->body, '\n');
-}
-
-static void plot_modules(struct qk_sheet *sheet, const struct qk_run_view *view, const struct qk_range *range)
-{
-    struct qk_values values = qk_run_view_values(view, view->current, "module_rel_drift");
-    const char *comma = "plot ";
-    for (size_t i = 0; i < N_MODULES; i++) {
-        ptrdiff_t m = module_index(view, &values, modules[i].metric);
-        size_t n = 0;
-        bool gap = false;
-        for (size_t l = 0; m != NO_MODULE && l < view->n_layers; l++) {
-            double v = qk_values_at(&values, l, (size_t)m, 0);
-            if (!isfinite(v) || (range->log && v <= 0)) {
-                gap = n > 0;
-                continue;
-            }
-            if (n++ == 0) {
-                (void)qk_sheet_block(sheet, modules[i].metric, "layer module_rel_drift");
-            }
-            if (gap) {
-                qk_sheet_break(sheet);
-                gap = false;
-            }
-            double row[] = {(double)l, v};
-            qk_sheet_row(sheet, row, 2);
-        }
-        if (n > 0) {
-            qk_sheet_line(sheet,
-                          "%sdata index %zu using 1:2 with linespoints pointtype 7 pointsize 0.25 linewidth 0.8 "
-                          "linecolor rgb '%s' notitle \\",
-                          comma, sheet->n_blocks - 1, modules[i].colour);
-            comma = "   , ";
-        }
-    }
-    if (comma[0] == 'p') {
-        qk_sheet_no_data(sheet);
-    } else {
-        qk_str_addc(&sheet->body, '\n');
-    }
 }
 
 static void set_panel(struct qk_sheet *sheet, const struct qk_run_view *view, const struct qk_grid *grid, size_t i,
@@ -251,7 +181,7 @@ static void set_panel(struct qk_sheet *sheet, const struct qk_run_view *view, co
 
 static enum qk_code draw(struct qk_sheet *sheet, const struct qk_run_view *view, struct qk_err *err)
 {
-    struct qk_range head_range = range_of_heads(view), module_range = range_of_modules(view);
+    struct qk_range head_range = range_of_heads(view), module_range = qk_module_lines_range(view);
     qk_range_lift_zero(&head_range);
     qk_range_lift_zero(&module_range);
     struct qk_grid grid = {.n = 2,
@@ -278,13 +208,16 @@ static enum qk_code draw(struct qk_sheet *sheet, const struct qk_run_view *view,
     }
     set_panel(sheet, view, &grid, 0, &head_range, heads_legend);
     qk_head_draw(sheet, view, QK_HEAD_STRIP);
-    qk_grid_note(sheet, 0,
+    if (folded) {
+        qk_grid_note(sheet, 0, "routing: with norm weights folded in (qk_eff_rel_drift)");
+    }
+    qk_grid_note(sheet, folded ? 1 : 0,
                  whiskers ? "upper panel: median and range over the heads of a layer"
                           : "upper panel: median (line) and range (band) over heads");
     plot_heads(sheet, view, &head_range, whiskers, scratch);
     qk_free(scratch);
-    set_panel(sheet, view, &grid, 1, &module_range, modules_legend);
-    plot_modules(sheet, view, &module_range);
+    set_panel(sheet, view, &grid, 1, &module_range, qk_module_lines_legend);
+    qk_module_lines_plot(sheet, view, &module_range);
     return QK_OK;
 }
 

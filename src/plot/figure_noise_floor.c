@@ -157,7 +157,7 @@ static enum qk_code draw(struct qk_sheet *sheet, const struct qk_run_view *view,
                            .foot = QK_GRID_FOOT + 0.75};
     qk_grid_place(sheet, &grid, 0.86);
     const struct qk_legend legend[] = {
-        {"rounding floor", "#555555", "1"}, {"3 × rounding floor", "#555555", "(6,3)"}, {NULL, NULL, NULL}};
+        {"rounding floor", "#555555", "1", 0}, {"3 × rounding floor", "#555555", "(6,3)", 0}, {NULL, NULL, NULL, 0}};
     for (size_t p = 0; p < N_PANELS; p++) {
         struct qk_box box = qk_grid_box(&grid, p);
         struct counts counts = count(view, p), seen = {0};

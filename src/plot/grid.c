@@ -65,6 +65,11 @@ double qk_grid_legend(struct qk_sheet *sheet, double x, double y, const struct q
             (void)snprintf(line, sizeof line, "linewidth 1 dashtype %s linecolor rgb '%s'", entries->dash,
                            entries->colour);
             qk_sheet_rule(sheet, x, y, x + sample, y, line);
+        } else if (entries->point != 0) {
+            char style[96];
+            (void)snprintf(style, sizeof style, "point pointtype %d pointsize 0.5 linecolor rgb '%s'", entries->point,
+                           entries->colour);
+            qk_sheet_text(sheet, x + sample / 2, y, "left", "", NULL, style);
         } else {
             qk_sheet_rectangle(sheet, (struct qk_box){x, y - 0.08, x + sample, y + 0.08}, entries->colour);
         }

@@ -39,6 +39,7 @@ struct qk_legend {
     const char *label;
     const char *colour; /* "#rrggbb" */
     const char *dash;   /* NULL: a square; else a line of that dash type */
+    int point;          /* 0, or gnuplot's point type to show instead */
 };
 double qk_grid_legend(struct qk_sheet *sheet, double x, double y, const struct qk_legend *entries);
 /* A note in the lowest line of the sheet; line 0 is the lowest. */
