@@ -17,33 +17,37 @@ static bool matches(const char *glob, const char *path)
            qk_glob_match(glob, leaf_name(path));
 }
 
-/* The metric that a state array belongs to. */
-static const struct qk_node *metric_of_state(const struct qk_table *table, const struct qk_node *node,
-                                             struct qk_arena *arena)
+static const char state_suffix[] = "_state";
+
+/* The node whose path is the first len bytes of path and then suffix. */
+static const struct qk_node *find_joined(const struct qk_table *table, const char *path, size_t len, const char *suffix)
 {
-    static const char suffix[] = "_state";
-    if (node->type != QK_TYPE_U8 || !qk_str_ends(node->path, suffix)) {
-        return NULL;
+    for (size_t i = 0; i < table->n_nodes; i++) {
+        const char *candidate = table->nodes[i]->path;
+        if (strncmp(candidate, path, len) == 0 && qk_streq(candidate + len, suffix)) {
+            return table->nodes[i];
+        }
     }
-    char *path = qk_arena_strndup(arena, node->path, strlen(node->path) - strlen(suffix));
-    return path == NULL ? NULL : qk_table_find(table, path);
+    return NULL;
 }
 
-static bool is_selected(const struct qk_table *table, const struct qk_node *node, const char *glob,
-                        struct qk_arena *arena)
+/* A state array comes along with its metric when that is selected too. */
+static bool is_selected(const struct qk_table *table, const struct qk_node *node, const char *glob)
 {
     if (node->is_group || node->is_scale || !matches(glob, node->path)) {
         return false;
     }
-    const struct qk_node *metric = metric_of_state(table, node, arena);
+    const struct qk_node *metric = NULL;
+    if (node->type == QK_TYPE_U8 && qk_str_ends(node->path, state_suffix)) {
+        metric = find_joined(table, node->path, strlen(node->path) - strlen(state_suffix), "");
+    }
     return metric == NULL || !matches(glob, metric->path);
 }
 
 /* The state array's axes must be the metric's first ones. */
-static const struct qk_node *state_of(const struct qk_table *table, const struct qk_node *node, struct qk_arena *arena)
+static const struct qk_node *state_of(const struct qk_table *table, const struct qk_node *node)
 {
-    char *path = qk_arena_printf(arena, "%s_state", node->path);
-    const struct qk_node *state = path == NULL ? NULL : qk_table_find(table, path);
+    const struct qk_node *state = find_joined(table, node->path, strlen(node->path), state_suffix);
     if (state == NULL || state->is_group || state->type != QK_TYPE_U8 || state->n_dims > node->n_dims) {
         return NULL;
     }
@@ -83,7 +87,7 @@ static enum qk_code add_array(const struct qk_table *table, const struct qk_node
 {
     struct qk_export_array *array = &s->arrays[s->n_arrays++];
     array->node = node;
-    array->state = state_of(table, node, s->arena);
+    array->state = state_of(table, node);
     s->has_text = s->has_text || node->type == QK_TYPE_STR || qk_export_has_meanings(node);
     for (size_t i = 0; i < node->n_dims; i++) {
         array->scales[i] = qk_table_find(table, node->dims[i]);
@@ -129,7 +133,7 @@ static enum qk_code select_arrays(const struct qk_table *table, const char *glob
         return qk_fail_nomem(err, "export");
     }
     for (size_t i = 0; i < table->n_nodes; i++) {
-        if (is_selected(table, table->nodes[i], glob, s->arena)) {
+        if (is_selected(table, table->nodes[i], glob)) {
             QK_TRY(add_array(table, table->nodes[i], s, err));
         }
     }

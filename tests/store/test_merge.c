@@ -264,6 +264,9 @@ static void test_allocation_failures(void **state)
         assert_true((whole != NULL) == (code == QK_OK));
     }
     assert_true(n_failures > 2);
+    struct qk_table *single = part(0, 5);
+    assert_tables_equal(single, whole);
+    qk_table_free(single);
     qk_table_free(whole);
     qk_table_free(parts[0]);
     qk_table_free(parts[1]);

@@ -158,6 +158,9 @@ static void test_allocation_failures(void **state)
         assert_true((back != NULL) == (code == QK_OK));
     }
     assert_true(n_failures > 10);
+    assert_same_bytes(a, b);
+    must_set_format(table);
+    assert_tables_equal(table, back);
     qk_table_free(table);
     qk_table_free(back);
     qk_free(a);
