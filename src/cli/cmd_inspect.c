@@ -104,11 +104,14 @@ static enum qk_code validate(struct qk_cli *cli, const char *path, struct qk_err
 
 /* ---- the description ---- */
 
-static enum qk_code describe(struct qk_cli *cli, const struct qk_ckpt *ckpt, const struct qk_model *model,
-                             struct qk_err *err)
+static enum qk_code describe(struct qk_cli *cli, const char *name, const struct qk_ckpt *ckpt,
+                             const struct qk_model *model, struct qk_err *err)
 {
-    struct qk_inspect_view view = {
-        .ckpt = ckpt, .model = model, .tensors = qk_cli_flag(cli, "tensors"), .arena = qk_cli_arena(cli)};
+    struct qk_inspect_view view = {.ckpt = ckpt,
+                                   .model = model,
+                                   .name = name != NULL ? name : ckpt->name,
+                                   .tensors = qk_cli_flag(cli, "tensors"),
+                                   .arena = qk_cli_arena(cli)};
     QK_TRY(qk_cli_layers(cli, model->n_layers, &view.layers, err));
     if (model->notice != NULL) {
         qk_cli_notice(cli, "%s", model->notice);
@@ -135,7 +138,7 @@ static enum qk_code run(struct qk_cli *cli, struct qk_err *err)
     QK_TRY(qk_ckpt_open(path, &ckpt, err));
     enum qk_code code = qk_model_open(ckpt, &model, err);
     if (code == QK_OK) {
-        code = describe(cli, ckpt, model, err);
+        code = describe(cli, name, ckpt, model, err);
         qk_model_free(model);
     }
     qk_ckpt_close(ckpt);

@@ -11,6 +11,7 @@
 struct qk_inspect_view {
     const struct qk_ckpt *ckpt;
     const struct qk_model *model;
+    const char *name;   /* the user's, else the checkpoint's */
     const bool *layers; /* flags: show these one by one; NULL = all, equal ones folded */
     bool tensors;       /* list every tensor */
     struct qk_arena *arena;

@@ -148,7 +148,7 @@ enum qk_code qk_inspect_json(struct qk_str *out, const struct qk_inspect_view *v
     qk_str_add(out, "{\"model_type\": ");
     qk_str_add_json(out, m->model_type != NULL ? m->model_type : "");
     add_text(out, "family", m->family->name);
-    add_text(out, "name", view->ckpt->name);
+    add_text(out, "name", view->name);
     add_text(out, "path", view->ckpt->path);
     add_text(out, "notice", m->notice);
     add_u64(out, "n_layers", m->n_layers);

@@ -271,7 +271,7 @@ static void add_head(struct qk_str *out, const struct qk_inspect_view *view)
     for (size_t i = 0; i < ckpt->n_tensors; i++) {
         n_parameters += ckpt->tensors[i].n_elements;
     }
-    add_plain(out, ckpt->name);
+    add_plain(out, view->name);
     qk_str_add(out, ": ");
     add_plain(out, m->model_type != NULL ? m->model_type : "no model_type");
     qk_str_addf(out, ", %s\n  %zu layers, hidden %zu, vocabulary %zu", m->family->title, m->n_layers, m->hidden_size,

@@ -14,6 +14,9 @@ $ qkscope inspect $SRC/examples/amnesia/base
 >       q  self_attn.q_proj.weight  (192x192 BF16)
 >       k  self_attn.k_proj.weight  (96x192 BF16)
 
+$ qkscope inspect mine=$SRC/examples/amnesia/base/model.safetensors | head -n 1
+> mine: hypenet, <*>
+
 # one by one, and only those asked for
 $ qkscope inspect $SRC/examples/amnesia/base --layers 5,6- | grep layer
 >   8 layers, <*>
