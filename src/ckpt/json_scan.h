@@ -54,6 +54,8 @@ bool qk_scan_end(struct qk_scan *scan);
 
 /* A scanned string's content with escapes resolved, NUL-terminated; NULL when out of memory. */
 char *qk_scan_unescape(struct qk_arena *arena, struct qk_span span);
+/* The code unit of the "\uXXXX" at p; −1 when it is not one. */
+int qk_scan_code_unit(const char *p, const char *end);
 bool qk_span_is(struct qk_span span, const char *s);
 /* A scanned number as a non-negative integer; false when it is anything else or beyond 64 bits. */
 bool qk_span_u64(struct qk_span span, uint64_t *ret);
