@@ -25,7 +25,8 @@ done
 "$qkscope" export whole.h5 >whole.tsv || complain "the run cannot be exported"
 
 interrupted=0
-for delay in 0.1 0.25 0.5; do
+for delay in 0.1 0.25 0.5 1 2 4; do
+    [ $interrupted -lt 3 ] || break
     mkdir run
     echo "an older result" >run/run.h5
     timeout --preserve-status -s INT "$delay" "$qkscope" drift "$@" --force -o run/run.h5 >out 2>err
@@ -34,9 +35,12 @@ for delay in 0.1 0.25 0.5; do
         rm -rf run
         continue
     fi
-    interrupted=$((interrupted + 1))
     [ "$status" -eq 130 ] || complain "after $delay s: exit status $status (expected 130)"
-    grep -q '^qkscope: error: .*interrupted$' err || complain "after $delay s: $(cat err)"
+    # a signal before main ends a program without a word
+    if [ -s err ]; then
+        interrupted=$((interrupted + 1))
+        grep -q '^qkscope: error: .*interrupted$' err || complain "after $delay s: $(cat err)"
+    fi
     [ "$(cat run/run.h5)" = "an older result" ] || complain "after $delay s: the older result was touched"
     left=$(find run -type f ! -name run.h5 ! -name run.h5.part)
     [ -z "$left" ] || complain "after $delay s: left behind: $left"
@@ -50,6 +54,6 @@ for delay in 0.1 0.25 0.5; do
     fi
     rm -rf run
 done
-echo "$interrupted of 3 runs were interrupted in time"
+echo "$interrupted runs were interrupted in time"
 [ "$interrupted" -gt 0 ] || complain "no run was interrupted in time"
 exit "$wrong"
