@@ -46,8 +46,7 @@ static size_t rank_of(const char *name)
 static enum qk_code rows_init(const struct qk_run_view *view, struct rows *ret, struct qk_err *err)
 {
     struct rows rows = {view, qk_run_view_values(view, view->current, "module_rel_drift"), NULL, 0, NULL};
-    const struct qk_node *scale =
-        rows.values.node != NULL ? qk_table_find(view->table, rows.values.node->dims[1]) : NULL;
+    const struct qk_node *scale = qk_node_scale(view, rows.values.node, 1);
     rows.names = scale != NULL && scale->type == QK_TYPE_STR && scale->n_values == rows.values.n_heads ? scale : NULL;
     rows.module = qk_calloc(rows.values.n_heads + 1, sizeof *rows.module);
     if (rows.module == NULL) {

@@ -28,7 +28,7 @@ enum { N_MODULES = sizeof modules / sizeof modules[0], NO_MODULE = -1 };
 
 static ptrdiff_t module_index(const struct qk_run_view *view, const struct qk_values *values, const char *name)
 {
-    const struct qk_node *scale = values->node != NULL ? qk_table_find(view->table, values->node->dims[1]) : NULL;
+    const struct qk_node *scale = qk_node_scale(view, values->node, 1);
     for (size_t i = 0; scale != NULL && scale->type == QK_TYPE_STR && i < scale->n_values; i++) {
         if (scale->v.str[i] != NULL && strcmp(scale->v.str[i], name) == 0) {
             return (ptrdiff_t)i;

@@ -144,9 +144,16 @@ size_t qk_run_view_n_heads(const struct qk_run_view *view, size_t layer, bool ke
     return n >= 0 && n < 1e9 ? (size_t)n : SIZE_MAX;
 }
 
+const struct qk_node *qk_node_scale(const struct qk_run_view *view, const struct qk_node *node, size_t dim)
+{
+    bool known = node != NULL && dim < node->n_dims && node->dims[dim] != NULL;
+    const struct qk_node *scale = known ? qk_table_find(view->table, node->dims[dim]) : NULL;
+    return scale != NULL && !scale->is_group && scale->n_values == node->shape[dim] ? scale : NULL;
+}
+
 double qk_node_coordinate(const struct qk_run_view *view, const struct qk_node *node, size_t dim, size_t i)
 {
-    const struct qk_node *scale = dim < node->n_dims ? qk_table_find(view->table, node->dims[dim]) : NULL;
+    const struct qk_node *scale = qk_node_scale(view, node, dim);
     double x = scale != NULL ? number_at(scale, i) : NAN;
     return isfinite(x) ? x : (double)i;
 }

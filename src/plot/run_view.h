@@ -43,7 +43,9 @@ const char *qk_run_view_kind(const struct qk_run_view *view, size_t layer);
 /* Query heads, resp. key heads, of a layer; the largest size_t when the run does not say. */
 size_t qk_run_view_n_heads(const struct qk_run_view *view, size_t layer, bool key);
 
-/* Values of the scale of axis dim of a node as doubles are at coordinate(i); the index itself when it has none. */
+/* The scale of a node's axis; NULL when it has none of that length. node may be NULL. */
+const struct qk_node *qk_node_scale(const struct qk_run_view *view, const struct qk_node *node, size_t dim);
+/* Coordinate i of a node's axis; the index itself when there is no scale of numbers. */
 double qk_node_coordinate(const struct qk_run_view *view, const struct qk_node *node, size_t dim, size_t i);
 
 /* Quartiles and extremes of the finite values of n; false when there are none. Sorts v. */
