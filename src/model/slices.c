@@ -224,6 +224,9 @@ static const char *outer_role(const struct qk_model_builder *b, const char *name
     while (module > name && module[-1] != '.') {
         module--;
     }
+    if (qk_str_starts(name, "lm_head.linear.")) {
+        return "lm_head";
+    }
     bool shallow = module == name || qk_str_starts(name, "model.lm_head.") || qk_str_starts(name, "language_model.");
     for (size_t i = 0; shallow && i < sizeof head_names / sizeof *head_names; i++) {
         if (strlen(head_names[i]) == (size_t)(end - module) && !memcmp(head_names[i], module, (size_t)(end - module))) {

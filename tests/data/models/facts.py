@@ -393,7 +393,7 @@ extra("phi_msft", dict(model_type="phi-msft", n_embd=64, n_layer=2, n_head=4, ro
        "transformer.h.{0-1}.mixer.Wqkv.weight BF16 192,64", "transformer.h.{0-1}.mixer.Wqkv.bias BF16 192",
        "transformer.h.{0-1}.mixer.out_proj.weight BF16 64,64", "transformer.h.{0-1}.mlp.fc1.weight BF16 256,64",
        "transformer.h.{0-1}.mlp.fc2.weight BF16 64,256", "lm_head.ln.{weight,bias} BF16 64", "lm_head.linear.weight BF16 320,64"],
-      top("phi", FT, tied=1), fused("0-1", "mixer.Wqkv.weight", fused_all(4, 4, 16), 4, 4, 16, 64, pos=rope(8, 10000), norm="ln.weight",
+      top("phi", FT), fused("0-1", "mixer.Wqkv.weight", fused_all(4, 4, 16), 4, 4, 16, 64, pos=rope(8, 10000), norm="ln.weight",
                             bias="mixer.Wqkv.bias mixer.Wqkv.bias"))
 extra("minimax_text_01", base("minimax_text_01", L=4, head_dim=32, attn_type_list=[0, 0, 0, 1], rotary_dim=16, rope_theta=1e7),
       ["model.embed_tokens.weight BF16 320,64", "model.norm.weight BF16 64", "lm_head.weight BF16 320,64",
