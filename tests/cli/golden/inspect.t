@@ -71,3 +71,23 @@ $ qkscope inspect --validate --json broken | head -n 2
 > [
 >   {"file": "broken/model.safetensors", "tensor": "a", "rule": "<*>", "text": "<*>", "hint": "<*>"}<*>
 ! ...
+
+# gated and fused projections: only the rows of Q and K
+$ qkscope inspect $SRC/tests/data/cli/gated
+> gated: qwen3_next, <*>
+> ...
+>   layer 0: linear (gated_delta)
+>       2 query heads, 2 key heads of 4, 4 value heads of 4; nope
+>       q  linear_attn.in_proj_qkvz.weight  (48x8 BF16, rows 0:4, 24:28)
+>       k  linear_attn.in_proj_qkvz.weight  (48x8 BF16, rows 4:8, 28:32)
+>
+>   layer 1: full (attention)
+>       2 query heads, 1 key head of 4; rope (theta 10000, 2 of 4 dimensions); q/k norm per head
+>       q  self_attn.q_proj.weight  (16x8 BF16, rows 0:4, 8:12)
+>       k  self_attn.k_proj.weight  (4x8 BF16)
+
+$ qkscope inspect --json $SRC/tests/data/cli/gated
+> {"model_type": "qwen3_next", <*>
+> ...
+>   {"index": 0, "kind": "linear", <*>"n_heads": 2, "n_kv_heads": 2, <*>"q": [{"tensor": "model.layers.0.linear_attn.in_proj_qkvz.weight", "rows": [[0, 4], [24, 28]]}], "k": [{"tensor": "model.layers.0.linear_attn.in_proj_qkvz.weight", "rows": [[4, 8], [28, 32]]}]},
+>   {"index": 1, "kind": "full", <*>"position": "rope", <*>"q": [{"tensor": "model.layers.1.self_attn.q_proj.weight", "rows": [[0, 4], [8, 12]]}], "k": [{"tensor": "model.layers.1.self_attn.k_proj.weight", "rows": [[0, 4]]}]}]}
