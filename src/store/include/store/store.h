@@ -14,7 +14,8 @@
 #include "base/str.h"
 
 /* Writes the whole table to target atomically. */
-enum qk_code qk_store_write(const struct qk_table *table, const char *target, bool force, struct qk_err *err) QK_CHECKED;
+enum qk_code qk_store_write(const struct qk_table *table, const char *target, bool force,
+                            struct qk_err *err) QK_CHECKED;
 /* Reads a run file: checks format and version first, bounds sizes before allocating. *ret owned by the caller. */
 enum qk_code qk_store_read(const char *path, struct qk_table **ret, struct qk_err *err) QK_CHECKED;
 
