@@ -38,8 +38,10 @@ static enum qk_code build_fused_layer(struct qk_model_builder *b, size_t layer, 
         fused.q_norm = "attention.query_layernorm.weight";
         fused.k_norm = "attention.key_layernorm.weight";
     }
-    if (linear) {
-        d.n_kv_heads = d.n_heads; /* linear attention has a key head per query head, whatever the config says */
+    /* linear layers have a key head per query head in some releases, whatever the config says: the rows tell */
+    const struct qk_tensor *qkv = linear ? qk_layer_find(b, layer, "attention.query_key_value.weight") : NULL;
+    if (qkv && qkv->n_dims == 2 && qkv->shape[0] == 3 * (uint64_t)d.n_heads * d.head_dim) {
+        d.n_kv_heads = d.n_heads;
     }
     QK_TRY(qk_build_fused(b, layer, &fused, &d, position, 0, err));
     if (linear) {

@@ -7,10 +7,11 @@
 
 #include "model/rope.h"
 
-/* The objects that hold this request's parameters: scaling first, then where theta and the share are looked for. */
+/* The objects that hold this request's parameters. */
 struct sources {
     const struct qk_json *parameters; /* rope_parameters (of the layer type), or NULL */
     const struct qk_json *scaling;    /* the same, or rope_scaling; NULL = plain */
+    bool own;                         /* parameters are of this layer type alone */
 };
 
 /* Of an object per layer type the one asked for, else the object itself. */
@@ -27,11 +28,14 @@ static struct sources find_sources(const struct qk_model_builder *b, const struc
 {
     struct sources s = {0};
     const struct qk_json *parameters = qk_cfg_find(b, "rope_parameters");
+    bool scaled = !r->scaling_key || r->scaling_key[0];
     if (parameters && qk_json_type(parameters) == QK_JSON_OBJECT) {
-        s.parameters = s.scaling = for_layer_type(parameters, r->layer_type);
+        s.parameters = for_layer_type(parameters, r->layer_type);
+        s.own = s.parameters != parameters;
+        s.scaling = scaled || s.own ? s.parameters : NULL;
         return s;
     }
-    const struct qk_json *scaling = qk_cfg_find(b, r->scaling_key ? r->scaling_key : "rope_scaling");
+    const struct qk_json *scaling = scaled ? qk_cfg_find(b, r->scaling_key ? r->scaling_key : "rope_scaling") : NULL;
     if (scaling && qk_json_type(scaling) == QK_JSON_OBJECT) {
         s.scaling = for_layer_type(scaling, r->layer_type);
     }
@@ -50,10 +54,13 @@ static enum qk_code read_theta(const struct qk_model_builder *b, const struct so
                                const struct qk_rope_request *r, double *ret, struct qk_err *err)
 {
     double theta = r->theta > 0 ? r->theta : 10000;
-    QK_TRY(qk_cfg_number(b, r->theta_key ? r->theta_key : "rope_theta|rotary_emb_base", theta, &theta, err));
+    const char *keys = r->theta_key ? r->theta_key : "rope_theta|rotary_emb_base";
     struct qk_model_builder in = inside(b, s->parameters);
-    QK_TRY(qk_cfg_number(&in, "rope_theta", theta, ret, err));
-    return QK_OK;
+    /* what is said of this layer type alone goes before what is said of the model */
+    if (s->own || !qk_cfg_find(b, keys)) {
+        return qk_cfg_number(&in, "rope_theta", theta, ret, err);
+    }
+    return qk_cfg_number(b, keys, theta, ret, err);
 }
 
 static enum qk_code read_rotary_dim(const struct qk_model_builder *b, const struct sources *s,

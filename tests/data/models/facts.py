@@ -314,6 +314,9 @@ extra("olmo3", base("olmo3", L=4, sliding_window=4096, max_position_embeddings=6
                                                         "model.layers.{0-3}.post_{attention,feedforward}_layernorm.weight BF16 64"],
       top("olmo2", tied=1), softmax("0-2", **L2, pos=rope(16, 5e5), norm="", qk=ALL, w=4096),
       softmax("3", **L2, pos=rope(16, 5e5, kind="yarn", factor=8, old=8192, af=1.2079441541679836), norm="", qk=ALL))
+c = json.loads(json.dumps(EXTRA["olmo3"][0]))
+c["rope_parameters"] = dict(c.pop("rope_scaling"), rope_theta=c.pop("rope_theta"))
+extra("olmo3_parameters", c, EXTRA["olmo3"][1], *EXPECT["olmo3"])
 extra("gemma", base("gemma", head_dim=32), llama_like(2, 64, 128, 64, 128, 128), top("gemma", tied=1),
       softmax("0-1", 4, 2, 32, 64, pos=rope(32, 10000), plus=1))
 # as published for the 4B model: the text config leaves out what is the class's default; text under language_model.model.
@@ -533,6 +536,11 @@ extra("bailing_v2_5", base("bailing_moe_v2_5", L=5, G=4, layer_group_size=2, par
       bailing_tensors(5, "0,2", mla_tensors("1,3,4", 64, 4, 16, 8, 16, 24, 32, "attention")),
       top("bailing"), linear("0,2", "lightning", 4, 4, 16, 64, q=BQKV, k=BQKV, starts=fused_all(4, 4, 16), pos=rope(8, 6e6), qk=BNORM),
       mla("1,3,4", 4, 16, 8, 16, 24, 64, 32, "attention.", pos=rope(8, 6e6, first=16, style="pairs")))
+# linear layers with the config's key heads
+extra("bailing_linear_grouped", base("bailing_moe_linear_v2", L=5, layer_group_size=2, partial_rotary_factor=0.5, rope_theta=600000, head_dim=16),
+      [t.replace("BF16 192,64", "BF16 128,64") for t in EXTRA["bailing_linear"][1]], top("bailing"),
+      linear("0,2", "lightning", 4, 2, 16, 64, q=BQKV, k=BQKV, starts=fused_all(4, 2, 16), pos=rope(8, 600000), qk=BNORM),
+      EXPECT["bailing_linear"][2])
 extra("bailing_v2", base("bailing_moe_v2", partial_rotary_factor=0.5, rope_theta=600000, head_dim=16),
       bailing_tensors(2, "0-1", [])[:0] + [f"model.layers.{{0-1}}.{BQKV} BF16 128,64", "model.layers.{0-1}.attention.dense.weight BF16 64,64",
                                           "model.layers.{0-1}.attention.{query,key}_layernorm.weight BF16 16",
