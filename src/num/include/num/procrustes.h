@@ -3,7 +3,9 @@
  * R is the orthogonal polar factor of W0W1ᵀ = A + Fᵀ. The residual is not taken as the difference of large sums
  * (‖W0‖² + ‖W1‖² − 2‖W0W1ᵀ‖_*) but from R W1 − W0 = (R − I) W0 + R Δ through the delta Grams, which keeps it accurate
  * for small drifts; where even that cancels (a large rotation that explains almost all), the caller evaluates
- * ‖R W1 − W0‖ directly from the matrices (needs_direct). */
+ * ‖R W1 − W0‖ directly from the matrices (needs_direct). The residual is never above ‖Δ‖: where
+ * W0W1ᵀ is so ill-conditioned (κ > 1e15) that its polar factor is noise, R = I is given. A direct evaluation may then
+ * exceed ‖Δ‖ by rounding of that kind; the caller may cap it. */
 #ifndef QK_NUM_PROCRUSTES_H
 #define QK_NUM_PROCRUSTES_H
 
