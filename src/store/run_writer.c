@@ -10,7 +10,8 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "dimension_scale.h"
-#include "hdf5_handle.h"
+#include "memory_file.h"
+#include "run_size.h"
 #include "seal.h"
 
 /* Axis axis of node array lies along node scale. */
@@ -315,25 +316,45 @@ static enum qk_code write_open_file(struct writer *w, struct qk_err *err)
     return write_all_back_references(w, err);
 }
 
-static enum qk_code write_file(struct writer *w, const char *path, struct qk_err *err)
+static enum qk_code build_file(struct writer *w, struct qk_memory_file *memory, struct qk_err *err)
 {
     QK_TRY(find_parents(w, err));
+    size_t bound;
+    if (!qk_run_size_bound(w->table, &bound) || !qk_memory_file_reserve(memory, bound)) {
+        return qk_fail_nomem(err, w->target);
+    }
     QK_HID access = qk_hdf5_access();
     QK_HID create = H5Pcreate(H5P_FILE_CREATE);
-    if (access < 0 || create < 0 || !set_group_props(create)) {
+    if (access < 0 || create < 0 || !qk_memory_file_use(access, memory) || !set_group_props(create)) {
         return fail(w, NULL, "set the properties", err);
     }
-    w->file = H5Fcreate(path, H5F_ACC_TRUNC, create, access);
+    w->file = H5Fcreate("run.h5", H5F_ACC_TRUNC, create, access);
     if (w->file < 0) {
-        return fail(w, NULL, "create the file", err);
+        return fail(w, NULL, "begin the file", err);
     }
     enum qk_code code = write_open_file(w, err);
-    /* closing flushes: that a disk is full shows here */
-    if (H5Fclose(w->file) < 0 && code == QK_OK) {
-        code = fail(w, NULL, "finish the file", err);
+    herr_t status = H5Fclose(w->file);
+    return status < 0 && code == QK_OK ? fail(w, NULL, "finish the file", err) : code;
+}
+
+static enum qk_code write_file(struct writer *w, struct qk_atomic_file *file, struct qk_err *err)
+{
+    struct qk_memory_file memory = {0};
+    enum qk_code code = build_file(w, &memory, err);
+    size_t n = code == QK_OK ? qk_memory_file_size(&memory) : 0;
+    if (code == QK_OK && n == 0) {
+        code = qk_fail(err, QK_EINTERNAL, "%s: the file built in memory has no end", w->target);
     }
-    QK_TRY(code);
-    return qk_seal_append(path, w->target, err);
+    if (code == QK_OK) {
+        code = qk_atomic_write(file, memory.bytes, n, err);
+    }
+    if (code == QK_OK) {
+        char line[QK_SEAL_BYTES + 1];
+        qk_seal_line(memory.bytes, n, line);
+        code = qk_atomic_write(file, line, QK_SEAL_BYTES, err);
+    }
+    qk_memory_file_release(&memory);
+    return code;
 }
 
 enum qk_code qk_store_write(const struct qk_table *table, const char *target, bool force, struct qk_err *err)
@@ -342,7 +363,7 @@ enum qk_code qk_store_write(const struct qk_table *table, const char *target, bo
     struct qk_atomic_file *file;
     QK_TRY(qk_atomic_open(target, force, &file, err));
     struct writer w = {.table = table, .target = target};
-    enum qk_code code = write_file(&w, qk_atomic_path(file), err);
+    enum qk_code code = write_file(&w, file, err);
     qk_free(w.parents);
     qk_free(w.scales);
     qk_free(w.uses);

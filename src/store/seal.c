@@ -1,18 +1,16 @@
 /* The SHA-256 line behind the HDF5 data of a run file. */
 #include "seal.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/hash.h"
 
 static const char seal_head[] = "qkscope-run sha256 ";
-enum { HEAD = sizeof(seal_head) - 1, DIGEST = 64, SEAL = HEAD + DIGEST + 1, BLOCK = 1 << 16 };
+enum { HEAD = sizeof(seal_head) - 1, DIGEST = 64, BLOCK = 1 << 16 };
+_Static_assert(QK_SEAL_BYTES == HEAD + DIGEST + 1, "the seal's length is part of the format");
 static const char signature[8] = {'\x89', 'H', 'D', 'F', '\r', '\n', '\x1a', '\n'};
 
 /* The digest of the first n bytes. */
@@ -39,44 +37,19 @@ static enum qk_code digest_file(int fd, const char *name, uint64_t n, char ret[D
     return code;
 }
 
-static enum qk_code append_line(const char *path, const char *name, const char *line, struct qk_err *err)
+void qk_seal_line(const void *bytes, size_t n, char ret[QK_SEAL_BYTES + 1])
 {
-    int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
-    if (fd < 0) {
-        return qk_fail_errno(err, name, "write");
-    }
-    enum qk_code code = QK_OK;
-    for (size_t at = 0; at < SEAL && code == QK_OK;) {
-        ssize_t n = write(fd, line + at, SEAL - at);
-        if (n >= 0) {
-            at += (size_t)n;
-        } else if (errno != EINTR) {
-            code = qk_fail_errno(err, name, "write");
-        }
-    }
-    if (close(fd) != 0 && code == QK_OK) {
-        code = qk_fail_errno(err, name, "write");
-    }
-    return code;
-}
-
-enum qk_code qk_seal_append(const char *path, const char *name, struct qk_err *err)
-{
-    int fd;
-    uint64_t size;
-    QK_TRY(qk_file_open(path, &fd, &size, err));
+    struct qk_sha256 sha;
     char digest[DIGEST + 1];
-    enum qk_code code = digest_file(fd, name, size, digest, err);
-    qk_file_close(fd);
-    QK_TRY(code);
-    char line[SEAL + 1];
-    snprintf(line, sizeof(line), "%s%s\n", seal_head, digest);
-    return append_line(path, name, line, err);
+    qk_sha256_init(&sha);
+    qk_sha256_add(&sha, bytes, n);
+    qk_sha256_hex(&sha, digest);
+    snprintf(ret, QK_SEAL_BYTES + 1, "%s%s\n", seal_head, digest);
 }
 
 static enum qk_code check_open_file(int fd, const char *path, uint64_t size, struct qk_err *err)
 {
-    char head[sizeof(signature)], line[SEAL + 1] = {0}, digest[DIGEST + 1];
+    char head[sizeof(signature)], line[QK_SEAL_BYTES + 1] = {0}, digest[DIGEST + 1];
     if (size < sizeof(head)) {
         return qk_fail(err, QK_EFORMAT, "%s: not an HDF5 file (%llu bytes)", path, (unsigned long long)size);
     }
@@ -84,14 +57,14 @@ static enum qk_code check_open_file(int fd, const char *path, uint64_t size, str
     if (memcmp(head, signature, sizeof(head)) != 0) {
         return qk_fail(err, QK_EFORMAT, "%s: not an HDF5 file", path);
     }
-    if (size < SEAL) {
+    if (size < QK_SEAL_BYTES) {
         return QK_OK;
     }
-    QK_TRY(qk_file_read_at(fd, path, size - SEAL, SEAL, line, err));
+    QK_TRY(qk_file_read_at(fd, path, size - QK_SEAL_BYTES, QK_SEAL_BYTES, line, err));
     if (memcmp(line, seal_head, HEAD) != 0) {
         return QK_OK;
     }
-    QK_TRY(digest_file(fd, path, size - SEAL, digest, err));
+    QK_TRY(digest_file(fd, path, size - QK_SEAL_BYTES, digest, err));
     if (memcmp(line + HEAD, digest, DIGEST) != 0) {
         return qk_fail(err, QK_EFORMAT, "%s: damaged: its bytes do not fit the checksum at its end", path);
     }
