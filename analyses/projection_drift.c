@@ -10,6 +10,8 @@
 
 /* A drift below this many noise floors is indistinguishable from rounding (three standard deviations). */
 static const double floor_factor = 3.0;
+/* Of the base's squared norm: what is below this is the rounding of a tuned head that (almost) vanished. */
+static const double vanished = 1e-13;
 /* Rounding that a share in [0, 1] may stick out of its range by. */
 static const double share_slack = 1e-9;
 
@@ -132,7 +134,7 @@ static enum qk_state rel_drift(const struct qk_drift_unit *unit, double *dst)
 static enum qk_state cosine(const struct qk_drift_unit *unit, double *dst)
 {
     const struct qk_projection *p = unit->projection;
-    if (!p->finite || p->base2 <= 0.0 || tuned2(p) <= 0.0) {
+    if (!p->finite || p->base2 <= 0.0 || tuned2(p) <= vanished * p->base2) {
         return QK_STATE_UNDEFINED;
     }
     double n0 = sqrt(p->base2), n1 = sqrt(tuned2(p));

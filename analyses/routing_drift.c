@@ -5,6 +5,9 @@
 #include "analyses/drift.h"
 #include "analyses/metric.h"
 
+/* Of ‖M0‖²: what is below this is the rounding of a tuned form that (almost) vanished. */
+static const double vanished = 1e-13;
+
 static enum qk_state rel_drift(const struct qk_drift_unit *unit, double *dst)
 {
     const struct qk_routing *r = unit->routing;
@@ -27,8 +30,7 @@ static enum qk_state cosine(const struct qk_drift_unit *unit, double *dst)
         *dst = 1.0;
         return QK_STATE_DEFINED;
     }
-    /* a tuned form that vanishes leaves only rounding of this order in the sum */
-    if (!(m->base2 + change2 > 1e-24 * m->base2)) {
+    if (!(m->base2 + change2 > vanished * m->base2)) {
         return QK_STATE_UNDEFINED;
     }
     double n0 = sqrt(m->base2), n1 = sqrt(m->base2 + change2);
@@ -70,7 +72,7 @@ static const struct qk_metric rows[] = {
      .lo = -1.0,
      .hi = 1.0,
      .dims = {"layer", "head"},
-     .definition = "⟨M0, M1⟩ / (‖M0‖ ‖M1‖)",
+     .definition = "⟨M0, M1⟩ / (‖M0‖ ‖M1‖); undefined where one of them vanishes",
      .meaning = "1: the same routing up to temperature; 0: unrelated; −1: attends to what it used to avoid.",
      .source = "Elhage et al. 2021, A Mathematical Framework for Transformer Circuits (QK circuit)",
      .invariances = QK_INV_GL_K | QK_INV_ROPE_SCALAR | QK_INV_BASIS | QK_INV_COMMON_SCALE | QK_INV_SYMMETRIC,
