@@ -4,30 +4,31 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { max_item = 300 };
-
-/* Tensor names come from the file and may have any length up to the header's. */
-static void cut_item(char *dst, size_t cap, const char *src)
+const char *qk_cut(char *dst, const char *src)
 {
-    size_t n = strlen(src);
-    if (n < cap) {
-        memcpy(dst, src, n + 1);
-        return;
-    }
     static const char dots[] = "…";
-    n = cap - sizeof dots;
+    size_t n = strlen(src);
+    if (n < qk_cut_bytes) {
+        memcpy(dst, src, n + 1);
+        return dst;
+    }
+    n = qk_cut_bytes - sizeof dots;
     while (n > 0 && ((unsigned char)src[n] & 0xc0) == 0x80) {
         n--;
     }
     memcpy(dst, src, n);
     memcpy(dst + n, dots, sizeof dots);
+    return dst;
 }
 
+/* C0 and DEL, and C1 as UTF-8: U+009B starts an escape sequence in some terminals. */
 static void replace_controls(char *s)
 {
     for (unsigned char *p = (unsigned char *)s; *p != 0; p++) {
         if (*p < 0x20 || *p == 0x7f) {
             *p = '?';
+        } else if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) {
+            p[0] = p[1] = '?';
         }
     }
 }
@@ -35,13 +36,13 @@ static void replace_controls(char *s)
 enum qk_code qk_violate(struct qk_check *check, enum qk_rule_id rule, const char *file, const char *item,
                         const char *hint, struct qk_err *err, const char *fmt, ...)
 {
-    char text[1024], name[max_item + 1];
+    char text[1024], name[qk_cut_bytes];
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     replace_controls(text);
-    cut_item(name, sizeof name, item);
+    (void)qk_cut(name, item);
     replace_controls(name);
     check->n++;
     if (check->report == NULL) {

@@ -11,6 +11,11 @@
 #include "ckpt/ckpt.h"
 #include "ckpt/rules.h"
 
+enum { qk_cut_bytes = 301 };
+
+/* src in dst[qk_cut_bytes], cut between characters and marked with an ellipsis when it is too long; gives dst. */
+const char *qk_cut(char *dst, const char *src);
+
 struct qk_check {
     qk_violation_fn report; /* NULL: the first violation is an error */
     void *ctx;

@@ -12,6 +12,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "check.h"
 #include "json_document.h"
 #include "json_scan.h"
 #include "order.h"
@@ -102,7 +103,7 @@ static enum qk_code check_keys(struct walk *walk, const cJSON *object)
     for (i = 1; i < n; i++) {
         if (strcmp(walk->names[i - 1].name, walk->names[i].name) == 0) {
             walk->fault->kind = QK_JSON_DUPLICATE;
-            snprintf(walk->fault->key, sizeof walk->fault->key, "%.300s", walk->names[i].name);
+            (void)qk_cut(walk->fault->key, walk->names[i].name);
             snprintf(walk->fault->text, sizeof walk->fault->text,
                      "key occurs twice in one object (expected once, found members %zu and %zu)",
                      walk->names[i - 1].index + 1, walk->names[i].index + 1);

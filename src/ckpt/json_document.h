@@ -4,14 +4,15 @@
 
 #include <stddef.h>
 
+#include "check.h"
 #include "ckpt/json.h"
 
 enum qk_json_fault_kind { QK_JSON_SYNTAX, QK_JSON_LIMIT, QK_JSON_DUPLICATE };
 
 struct qk_json_fault {
     enum qk_json_fault_kind kind;
-    char key[320];  /* of a duplicate, else "" */
-    char text[256]; /* what is wrong (expected X, found Y) */
+    char key[qk_cut_bytes]; /* of a duplicate, else "" */
+    char text[256];         /* what is wrong (expected X, found Y) */
 };
 
 /* As qk_json_parse; QK_EFORMAT comes with *ret_fault instead of an error text, QK_ENOMEM with neither. */

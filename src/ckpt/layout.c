@@ -150,7 +150,7 @@ static enum qk_code report_no_weights(struct qk_check *check, const char *dir, s
     }
     if (finds.name[SAFETENSORS] != NULL) {
         const char *hint =
-            qk_arena_printf(arena, "if %.200s is the model, give the path of that file", finds.name[SAFETENSORS]);
+            qk_arena_printf(arena, "if %s is the model, give the path of that file", finds.name[SAFETENSORS]);
         return qk_violate(check, QK_RULE_MISSING_WEIGHTS, dir, "", hint == NULL ? "" : hint, err,
                           "no weights (expected %s or %s, found %s)", model_file, index_file, finds.name[SAFETENSORS]);
     }

@@ -79,8 +79,8 @@ static bool check_metadata(struct qk_header_parser *p, struct qk_span value)
     }
     for (const struct qk_json *c = qk_json_first(metadata); c != NULL; c = qk_json_next(c)) {
         if (qk_json_type(c) != QK_JSON_STRING) {
-            char item[400];
-            snprintf(item, sizeof item, "__metadata__.%.300s", qk_json_key(c));
+            char item[400], key[qk_cut_bytes];
+            snprintf(item, sizeof item, "__metadata__.%s", qk_cut(key, qk_json_key(c)));
             if (!QK_HEADER_VIOLATE(p, QK_RULE_METADATA_TYPE, item, "wrong type (expected a string, found %s)",
                                    qk_json_type_name(c))) {
                 return false;
@@ -206,9 +206,10 @@ static bool check_layout(struct qk_header_parser *p, uint64_t file_bytes)
                                      "hole in front of the data (expected offset %llu, found %llu)",
                                      (unsigned long long)filled, (unsigned long long)e->begin);
         } else if (e->begin < filled) {
+            char other[qk_cut_bytes];
             fine = QK_HEADER_VIOLATE(p, QK_RULE_OVERLAPPING_DATA, name,
-                                     "data overlaps that of '%.300s' (expected offset %llu, found %llu)", last,
-                                     (unsigned long long)filled, (unsigned long long)e->begin);
+                                     "data overlaps that of '%s' (expected offset %llu, found %llu)",
+                                     qk_cut(other, last), (unsigned long long)filled, (unsigned long long)e->begin);
         }
         if (e->end >= filled) {
             filled = e->end;

@@ -33,9 +33,10 @@ static bool check_entry(struct qk_check *check, const char *file, const struct q
         return false;
     }
     if (!is_plain_file_name(shard)) {
+        char name[qk_cut_bytes];
         *ret_code = qk_violate(check, QK_RULE_INDEX_SHARD_NAME, file, tensor,
                                "only files in the index's own directory are read", err,
-                               "unusable shard name (expected a plain file name, found '%.300s')", shard);
+                               "unusable shard name (expected a plain file name, found '%s')", qk_cut(name, shard));
         return false;
     }
     *ret_shard = shard;

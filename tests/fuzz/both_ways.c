@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
+
 void qk_fuzz_require(bool holds, const char *what)
 {
     if (!holds) {
@@ -21,9 +23,8 @@ void qk_fuzz_collect(void *ctx, const struct qk_violation *violation)
         snprintf(first->text, sizeof first->text, "%s: %s%s%s", violation->file, violation->tensor, colon,
                  violation->text);
     }
-    for (const unsigned char *p = (const unsigned char *)violation->text; *p != 0; p++) {
-        qk_fuzz_require(*p >= 0x20 && *p != 0x7f, "texts have no control characters");
-    }
+    qk_fuzz_require(qk_name_is_clean(violation->text), "texts are UTF-8 without control characters");
+    qk_fuzz_require(qk_name_is_clean(violation->tensor), "names are UTF-8 without control characters");
 }
 
 void qk_fuzz_agree(enum qk_code code, const struct qk_err *err, const struct qk_fuzz_first *first)
