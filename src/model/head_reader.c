@@ -233,19 +233,35 @@ static enum qk_code load_block(const struct qk_head_reader *r, struct block *b, 
     return QK_OK;
 }
 
+/* Stored columns of a transposed block become rows of dst. */
+static void decode_transposed(const struct block *b, size_t col, size_t n, double *dst, size_t ld)
+{
+    double column[128];
+    const struct qk_dtype_info *type = qk_dtype_info(b->rows.tensor->dtype);
+    size_t element = type->bits / 8, count = (size_t)b->rows.count, most = sizeof column / sizeof *column;
+    for (size_t j = 0; j < n; j++) {
+        for (size_t first = 0; first < count; first += most) {
+            size_t some = count - first < most ? count - first : most;
+            type->to_f64(b->raw + ((col + j) * count + first) * element, some, column);
+            for (size_t i = 0; i < some; i++) {
+                dst[(first + i) * ld + j] = column[i];
+            }
+        }
+    }
+}
+
 /* Columns [col, col + n) of a block to (count, n) at dst + i·ld; sum of ulp² of what was decoded goes to *ulp2. */
 static void decode_tile(const struct block *b, size_t col, size_t n, double *dst, size_t ld, double *ulp2)
 {
     const struct qk_dtype_info *type = qk_dtype_info(b->rows.tensor->dtype);
     size_t element = type->bits / 8, count = (size_t)b->rows.count, cols = (size_t)b->cols;
     double sum = 0;
+    if (b->rows.transposed) {
+        decode_transposed(b, col, n, dst, ld);
+    }
     for (size_t i = 0; i < count; i++) {
         double *row = dst + i * ld;
-        if (b->rows.transposed) {
-            for (size_t j = 0; j < n; j++) {
-                type->to_f64(b->raw + ((col + j) * count + i) * element, 1, row + j);
-            }
-        } else {
+        if (!b->rows.transposed) {
             type->to_f64(b->raw + (i * cols + col) * element, n, row);
         }
         if (ulp2) {

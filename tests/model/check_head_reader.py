@@ -129,13 +129,14 @@ def bf16(*shape):
     return to_bf16(rng.standard_normal(shape)), "BF16"
 
 
-def transposed(path):
-    c_attn = bf16(24, 72)
-    t = {"h.0.attn.c_attn.weight": c_attn, "h.0.attn.c_attn.bias": bf16(72), "h.0.ln_1.weight": bf16(24)}
-    write_checkpoint(path, dict(model_type="gpt2", n_embd=24, n_layer=1, n_head=3), t)
+def transposed(path, dim=8, heads=3):
+    D = dim * heads
+    c_attn = bf16(D, 3 * D)
+    t = {"h.0.attn.c_attn.weight": c_attn, "h.0.attn.c_attn.bias": bf16(3 * D), "h.0.ln_1.weight": bf16(D)}
+    write_checkpoint(path, dict(model_type="gpt2", n_embd=D, n_layer=1, n_head=heads), t)
     w = decode(*c_attn).T
-    compare("transposed", path, {(0, r, h): plain(w, slice(24 * i + 8 * h, 24 * i + 8 * h + 8), "BF16")
-                                 for i, r in enumerate("qk") for h in range(3)})
+    compare("transposed", path, {(0, r, h): plain(w, slice(D * i + dim * h, D * i + dim * (h + 1)), "BF16")
+                                 for i, r in enumerate("qk") for h in range(heads)})
 
 
 def gated(path):
@@ -241,7 +242,7 @@ def adapted(path):
 
 def main():
     bundled()
-    for case in (transposed, gated, lambda p: latent(p, "BF16"), lambda p: latent(p, "F8_E4M3"), scaled_float8, adapted):
+    for case in (transposed, lambda p: transposed(p, 160, 2), gated, lambda p: latent(p, "BF16"), lambda p: latent(p, "F8_E4M3"), scaled_float8, adapted):
         with tempfile.TemporaryDirectory() as path:
             case(path)
     print(f"{checked} heads agree with numpy")
