@@ -6,22 +6,26 @@ SETUP := $(if $(SANITIZE),-Db_sanitize=$(SANITIZE) -Db_lundef=false)
 SLOWER := $(if $(SANITIZE),--timeout-multiplier=5)
 export UBSAN_OPTIONS := halt_on_error=1:print_stacktrace=1
 
-.PHONY: build packages demo test bench install format docs clean
+.NOTPARALLEL:
+.PHONY: build packages test-packages demo test bench install format docs clean
 
 build: packages
 	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) $(SETUP)
 	@ninja -C $(BUILD)
 
 packages:
-	@sh .ci/packages
+	@sh .ci/packages build
+
+test-packages:
+	@sh .ci/packages test
 
 demo: build
 	@sh .ci/demo $(BUILD)/src/cli/qkscope
 
-test: build
+test: test-packages build
 	@sh .ci/test $(BUILD) $(SLOWER)
 
-bench: build
+bench: test-packages build
 	@/usr/bin/python3 tests/bench/bench.py $(BUILD)
 
 install: build
