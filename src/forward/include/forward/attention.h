@@ -20,10 +20,11 @@ struct qk_attention {
     size_t n_keys;      /* rows of k and v; key j stands at position j (a cache holds all keys from 0 on) */
     size_t first_query; /* n_keys − n_queries when the queries are the last positions */
     size_t n_heads, n_kv_heads, head_dim, v_head_dim;
-    size_t window;      /* keys including self; 0 = all */
+    size_t window; /* keys including self; 0 = all */
     double scale, softcap;
     const float *sinks; /* per head a logit that takes part in the softmax's sum only (gpt-oss), or NULL */
-    /* element strides: q[(i · n_heads + h) · head_dim], k[(j · n_kv_heads + g) · head_dim], v likewise with v_head_dim */
+    /* element strides: q[(i · n_heads + h) · head_dim], k[(j · n_kv_heads + g) · head_dim], v likewise with v_head_dim
+     */
     const float *q, *k, *v;
     float *out; /* (n_queries, n_heads, v_head_dim) */
 };

@@ -36,15 +36,16 @@ enum qk_dtype {
 
 struct qk_dtype_info {
     enum qk_dtype dtype;
-    const char *name;  /* as in the safetensors header: "BF16", "F8_E4M3" … */
-    unsigned bits;     /* per element */
-    bool is_float;     /* can be decoded below */
-    int precision;     /* significand bits including the hidden one: BF16 8, F16 11, F32 24, F64 53, E4M3 4, E5M2 3 */
-    int min_exponent;  /* exponent of the smallest normal: 2^min_exponent */
+    const char *name; /* as in the safetensors header: "BF16", "F8_E4M3" … */
+    unsigned bits;    /* per element */
+    bool is_float;    /* can be decoded below */
+    int precision;    /* significand bits including the hidden one: BF16 8, F16 11, F32 24, F64 53, E4M3 4, E5M2 3 */
+    int min_exponent; /* exponent of the smallest normal: 2^min_exponent */
     /* n elements to double / float (float: F64 rounds to nearest). NULL where !is_float. */
     void (*to_f64)(const void *src, size_t n, double *dst);
     void (*to_f32)(const void *src, size_t n, float *dst);
-    /* n doubles to storage, round to nearest even, overflow to the type's infinity (E4M3: NaN). NULL where !is_float. */
+    /* n doubles to storage, round to nearest even, overflow to the type's infinity (E4M3: NaN). NULL where !is_float.
+     */
     void (*from_f64)(const double *src, size_t n, void *dst);
 };
 
