@@ -73,14 +73,26 @@ def normalised(w, weight, g):
     return np.sqrt(w.shape[0]) * weight[:, None] * w / np.linalg.norm(w)
 
 
-def rotate(w, angles):
-    half = w.shape[0] // 2
-    c, s = np.cos(angles)[:, None], np.sin(angles)[:, None]
-    return np.concatenate([w[:half] * c - w[half:] * s, w[half:] * c + w[:half] * s])
+def rotation(angles):
+    half = len(angles)
+    c, s, r = np.cos(angles), np.sin(angles), np.zeros((2 * half, 2 * half))
+    i = np.arange(half)
+    r[i, i], r[i, i + half], r[i + half, i], r[i + half, i + half] = c, -s, s, c
+    return r
 
 
 def distance(q0, q1, k0, k1, inv_freq, taus):
-    return [routing(q0, q1, rotate(k0, t * inv_freq), rotate(k1, t * inv_freq))[0] for t in taus]
+    """Grams once a head, turned by R at every distance: (K, K) work per distance."""
+    dq, dk = q1 - q0, k1 - k0
+    aq, fq, eq = q0 @ q0.T, dq @ q0.T, dq @ dq.T
+    ak, bk, gk, ek = k0 @ k0.T, k1 @ k1.T, k1 @ dk.T, dk @ dk.T
+    result = []
+    for tau in taus:
+        r = rotation(tau * inv_freq)
+        turn = lambda gram: r @ gram @ r.T
+        delta = np.sum(eq * turn(bk)) + 2 * np.sum(fq * turn(gk)) + np.sum(aq * turn(ek))
+        result.append(np.sqrt(max(delta, 0) / np.sum(aq * turn(ak))))
+    return result
 
 
 def band(q0, q1, k0, k1):
