@@ -13,6 +13,7 @@ struct reader {
     const char *name;
     const struct qk_node *kinds;
     double *sorted; /* room for the largest dataset */
+    bool *failed;   /* out of memory on the way */
 };
 
 /* The metric's dataset, or NULL. */
@@ -21,6 +22,7 @@ static const struct qk_node *metric_of(const struct reader *r, const char *metri
     struct qk_str path = {0};
     qk_str_addf(&path, "/drift/%s/%s%s", r->name, metric, suffix);
     const struct qk_node *node = path.failed ? NULL : qk_table_find(r->table, path.s);
+    *r->failed = *r->failed || path.failed;
     qk_str_release(&path);
     return node != NULL && !node->is_group ? node : NULL;
 }
@@ -143,7 +145,9 @@ enum qk_code qk_drift_summarise(const struct qk_table *table, const char *name, 
                                 struct qk_err *err)
 {
     static const char *const sides[] = {"q_rel_drift", "k_rel_drift", "qk_rel_drift"};
-    struct reader r = {.table = table, .name = name, .kinds = qk_table_find(table, "/model/layer_kind")};
+    bool failed = false;
+    struct reader r = {
+        .table = table, .name = name, .kinds = qk_table_find(table, "/model/layer_kind"), .failed = &failed};
     if (r.kinds == NULL || r.kinds->type != QK_TYPE_STR) {
         return qk_fail(err, QK_EINTERNAL, "result table: no /model/layer_kind");
     }
@@ -175,6 +179,9 @@ enum qk_code qk_drift_summarise(const struct qk_table *table, const char *name, 
     count_floor(&r, "q_at_noise_floor", "q_rel_drift", &s);
     count_floor(&r, "k_at_noise_floor", "k_rel_drift", &s);
     qk_free(r.sorted);
+    if (failed) {
+        return qk_fail_nomem(err, "summary");
+    }
     *ret = s;
     return QK_OK;
 }

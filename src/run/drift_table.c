@@ -421,7 +421,11 @@ enum qk_code qk_drift_mark_layer(struct qk_table *table, const char *checkpoint,
     struct qk_str path = {0};
     qk_str_addf(&path, "/drift/%s", checkpoint);
     struct qk_node *group = path.failed ? NULL : qk_table_find(table, path.s);
+    bool failed = path.failed;
     qk_str_release(&path);
+    if (failed) {
+        return qk_fail_nomem(err, "result table");
+    }
     const struct qk_attr *attr = group == NULL ? NULL : qk_node_attr(group, "layers");
     if (attr == NULL || attr->type != QK_TYPE_I64) {
         return qk_fail(err, QK_EINTERNAL, "result table: no layer list for '%s'", checkpoint);
