@@ -180,10 +180,12 @@ static char *tokenizer_path(const char *path)
     }
     struct qk_str out = {0};
     const char *slash = strrchr(path, '/');
-    if (qk_str_ends(path, ".json") && !qk_str_ends(path, ".safetensors.index.json")) {
+    const char *name = slash == NULL ? path : slash + 1;
+    bool other = strcmp(name, "config.json") == 0 || qk_str_ends(name, ".safetensors.index.json");
+    if (!qk_path_exists(path) || (qk_str_ends(name, ".json") && !other)) { /* an error names what was asked for */
         qk_str_add(&out, path);
     } else {
-        qk_str_addn(&out, path, slash == NULL ? 0 : (size_t)(slash + 1 - path));
+        qk_str_addn(&out, path, (size_t)(name - path));
         qk_str_add(&out, "tokenizer.json");
     }
     if (out.failed) {
