@@ -10,6 +10,8 @@ static void sanitise(char *text)
     for (unsigned char *p = (unsigned char *)text; *p != 0; p++) {
         if (*p < 0x20 || *p == 0x7f) {
             *p = '?';
+        } else if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) { /* U+0080 to U+009F act on terminals too */
+            p[0] = p[1] = '?';
         }
     }
 }

@@ -16,6 +16,11 @@ static void text_is_one_clean_line(void **state)
     struct qk_err err = {0};
     assert_int_equal(qk_fail(&err, QK_EFORMAT, "tensor '%s': bad", "a\n\033[2J"), QK_EFORMAT);
     assert_string_equal(err.text, "tensor 'a??[2J': bad");
+    (void)qk_fail(&err, QK_EFORMAT,
+                  "csi \xc2\x9b"
+                  "31m");
+    assert_string_equal(err.text, "csi ??31m");
+    (void)qk_fail(&err, QK_EFORMAT, "tensor '%s': bad", "a\n\033[2J");
     qk_err_context(&err, "file.safetensors");
     assert_string_equal(err.text, "file.safetensors: tensor 'a??[2J': bad");
     assert_int_equal(qk_fail(NULL, QK_EIO, "x"), QK_EIO);
