@@ -23,8 +23,12 @@ static enum qk_code check_patterns(struct qk_arena *arena, const struct qk_drift
     if (names == NULL) {
         return qk_fail_nomem(err, "metric names");
     }
-    for (size_t m = 0; m < n; m++) {
-        names[m] = qk_metric_at(m)->name;
+    size_t all = n;
+    n = 0;
+    for (size_t m = 0; m < all; m++) {
+        if (qk_streq(qk_metric_at(m)->group, "drift")) {
+            names[n++] = qk_metric_at(m)->name;
+        }
     }
     for (size_t i = 0; i < options->n_metrics; i++) {
         bool found = false;

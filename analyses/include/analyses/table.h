@@ -31,7 +31,7 @@ struct qk_attr {
 
 /* A node is a group or an array (dataset). */
 struct qk_node {
-    const char *path;  /* absolute, "/drift/sft/q_rel_drift"; the root is "/" */
+    const char *path; /* absolute, "/drift/sft/q_rel_drift"; the root is "/" */
     bool is_group;
     size_t n_attrs, cap_attrs;
     struct qk_attr *attrs; /* in order of setting */
@@ -63,7 +63,8 @@ void qk_table_free(struct qk_table *table);
 /* The node, or NULL. */
 struct qk_node *qk_table_find(const struct qk_table *table, const char *path);
 /* Adds a group and its missing parents; an existing group is returned as it is. */
-enum qk_code qk_table_group(struct qk_table *table, const char *path, struct qk_node **ret, struct qk_err *err) QK_CHECKED;
+enum qk_code qk_table_group(struct qk_table *table, const char *path, struct qk_node **ret,
+                            struct qk_err *err) QK_CHECKED;
 /* Adds a scale (an axis with coordinates): an array of n values over itself. Values zeroed (strings ""). */
 enum qk_code qk_table_scale(struct qk_table *table, const char *path, enum qk_type type, size_t n, struct qk_node **ret,
                             struct qk_err *err) QK_CHECKED;
@@ -75,8 +76,8 @@ enum qk_code qk_table_array(struct qk_table *table, const char *path, enum qk_ty
 /* Attributes: set or replace. */
 enum qk_code qk_node_attr_str(struct qk_table *table, struct qk_node *node, const char *name, const char *value,
                               struct qk_err *err) QK_CHECKED;
-enum qk_code qk_node_attr_strs(struct qk_table *table, struct qk_node *node, const char *name, const char *const *values,
-                               size_t n, struct qk_err *err) QK_CHECKED;
+enum qk_code qk_node_attr_strs(struct qk_table *table, struct qk_node *node, const char *name,
+                               const char *const *values, size_t n, struct qk_err *err) QK_CHECKED;
 enum qk_code qk_node_attr_f64(struct qk_table *table, struct qk_node *node, const char *name, double value,
                               struct qk_err *err) QK_CHECKED;
 enum qk_code qk_node_attr_i64(struct qk_table *table, struct qk_node *node, const char *name, int64_t value,
@@ -90,7 +91,7 @@ const char *qk_node_attr_get_str(const struct qk_node *node, const char *name);
 /* Value state beside a metric (dataset "<metric>_state", uint8, over the metric's first two axes). */
 enum qk_state {
     QK_STATE_DEFINED = 0,
-    QK_STATE_UNDEFINED = 1,      /* NaN or Inf in the weights, zero base */
+    QK_STATE_UNDEFINED = 1, /* NaN or Inf in the weights, zero base */
     QK_STATE_NOT_CONVERGED = 2,
     QK_STATE_NOT_APPLICABLE = 3, /* the layer or head does not have it */
     QK_STATE_NOT_COMPUTED = 4,   /* outside --layers, --kinds or --metrics */
