@@ -1,0 +1,15 @@
+/* The row operations of a softmax in pieces. */
+#ifndef QK_FORWARD_ATTENTION_SOFTMAX_H
+#define QK_FORWARD_ATTENTION_SOFTMAX_H
+
+#include <stddef.h>
+
+/* The largest of most and x; a NaN in x is passed over (qk_row_exp keeps it). */
+float qk_row_max(size_t n, const float *x, float most);
+/* x := exp(x − most); gives the sum in double, in an order that depends on n alone. */
+double qk_row_exp(size_t n, float *x, float most);
+void qk_row_scale(size_t n, float *x, double factor);
+/* x := cap · tanh(x / cap). */
+void qk_softcap(size_t n, float *x, float cap);
+
+#endif
