@@ -35,6 +35,7 @@ static const struct page_kind kinds[] = {
     {"markdown", qk_markdown_overview, qk_markdown_command},
     {"completion", qk_completion_bash, NULL},
     {"commands", command_names, NULL},
+    {"rules", qk_markdown_rules, NULL},
     {NULL, NULL, NULL},
 };
 
@@ -72,7 +73,7 @@ const struct qk_command qk_cmd_docs = {
     .operands = "KIND [COMMAND]",
     .min_operands = 1,
     .max_operands = 2,
-    .description = "KIND is man, markdown, completion or commands.",
+    .description = "KIND is man, markdown, completion, commands or rules.",
     .run = run,
     .hidden = true,
 };

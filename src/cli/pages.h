@@ -12,6 +12,8 @@ enum qk_code qk_man_command(struct qk_str *out, const struct qk_command *command
 /* docs/commands/README.md and docs/commands/COMMAND.md. */
 enum qk_code qk_markdown_overview(struct qk_str *out, struct qk_err *err) QK_CHECKED;
 enum qk_code qk_markdown_command(struct qk_str *out, const struct qk_command *command, struct qk_err *err) QK_CHECKED;
+/* docs/checkpoint-rules.md */
+enum qk_code qk_markdown_rules(struct qk_str *out, struct qk_err *err) QK_CHECKED;
 /* A bash completion script for all commands. */
 enum qk_code qk_completion_bash(struct qk_str *out, struct qk_err *err) QK_CHECKED;
 

@@ -2,7 +2,7 @@
  *
  * Accepts a directory with config.json and model.safetensors or model.safetensors.index.json + shards, or a single
  * .safetensors file with a config.json beside it. Only headers are read on opening. Every rule of the safetensors
- * format and of the index is enforced (docs/formats of the manual list them); the first violation is the error;
+ * format and of the index is enforced (docs/checkpoint-rules.md lists them); the first violation is the error;
  * qk_ckpt_validate lists all, and ckpt/rules.h is the table of rules. A tensor that a shard holds and the index does
  * not list belongs to the checkpoint unless another shard holds it too.
  *
