@@ -3,6 +3,7 @@
 usage: check_drift.py QKSCOPE DATA oracle   the fixture pairs against their oracle.h5 and against drift_reference.py
        check_drift.py QKSCOPE DATA made     pairs made here: tiny drifts, heads zeroed, negated, scaled, rotated, bf16
 """
+import json
 import os
 import subprocess
 import sys
@@ -204,7 +205,47 @@ def special_heads(base_layer, tensors, rng, prefix):
     tensors[prefix + "self_attn.k_proj.weight"] = (kk.reshape(-1, kk.shape[2]), d)
 
 
+FAMILIES = {
+    "olmo2": {"model_type": "olmo2", "rope_theta": 500000.0},
+    "gemma3_text": {"model_type": "gemma3_text", "rope_theta": 1e6, "rope_local_base_freq": 1e4, "sliding_window": 16,
+                    "sliding_window_pattern": 2, "query_pre_attn_scalar": 8},
+}
+
+
+def family_tensors(family, rng):
+    """Six query heads on two key heads of 8, hidden size 48: sizes that no two axes share."""
+    config = {**FAMILIES[family], "hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 6, "head_dim": 8,
+              "num_key_value_heads": 2, "intermediate_size": 20, "vocab_size": 30, "max_position_embeddings": 300,
+              "tie_word_embeddings": True, "rms_norm_eps": 1e-6, "attention_bias": False}
+    shapes = {"self_attn.q_proj": (48, 48), "self_attn.k_proj": (16, 48), "self_attn.v_proj": (16, 48),
+              "self_attn.o_proj": (48, 48), "mlp.gate_proj": (20, 48), "mlp.up_proj": (20, 48), "mlp.down_proj": (48, 20),
+              "post_attention_layernorm": (48,), "post_feedforward_layernorm": (48,)}
+    if family == "olmo2":
+        shapes.update({"self_attn.q_norm": (48,), "self_attn.k_norm": (16,)})
+    else:
+        shapes.update({"self_attn.q_norm": (8,), "self_attn.k_norm": (8,), "input_layernorm": (48,),
+                       "pre_feedforward_layernorm": (48,)})
+    shapes = {f"model.layers.{i}.{n}.weight": s for i in range(2) for n, s in shapes.items()}
+    shapes.update({"model.embed_tokens.weight": (30, 48), "model.norm.weight": (48,)})
+    return config, {n: (0.3 * rng.standard_normal(s) + (len(s) == 1), "F64") for n, s in shapes.items()}
+
+
+def families(qkscope, work, rng):
+    """Norms over all heads together, norms stored as w of 1 + w, layers with frequencies of their own."""
+    for family in FAMILIES:
+        config, tensors = family_tensors(family, rng)
+        source = os.path.join(work, family)
+        os.makedirs(source)
+        with open(os.path.join(source, "config.json"), "w") as f:
+            json.dump(config, f)
+        base = make(os.path.join(source, "base"), source, tensors)
+        for case, size in (("near", 1e-6), ("far", 0.1)):
+            tuned = make(os.path.join(source, case, "tuned"), source, moved(tensors, rng, size, "F64"))
+            against_reference(qkscope, base, tuned, os.path.join(source, case + ".h5"))
+
+
 def made(qkscope, data, work):
+    families(qkscope, work, np.random.default_rng(7))
     rng = np.random.default_rng(20260611)
     for pair in ("hypenet", "llama", "qwen3"):
         source = os.path.join(data, "weights", pair, "base")

@@ -1,6 +1,6 @@
 """Every drift metric computed a second time, plainly: whole matrices in numpy, D x D forms, scipy for the geometry.
 
-Knows just enough of three families (llama, qwen3, hypenet) and of the safetensors format to find the heads by itself.
+Knows just enough of a few families (llama, qwen3, hypenet, olmo2, gemma3_text) and of the safetensors format to find the heads by itself.
 Independent of qkscope; slow and memory-hungry on purpose.
 """
 import json
@@ -69,10 +69,18 @@ class Layer:
                 self.kind = "linear"
                 self.heads, self.kv, self.k = config["lightning_nh"], config["lightning_nkv"], config["lightning_head_dim"]
                 rope = config["lightning_use_rope"]
-        self.freq = theta ** (-np.arange(0, self.k, 2) / self.k) if rope else None
-        self.g = self.tensors["input_layernorm.weight"][0]
+        plus = 0.0
+        if family == "gemma3_text":
+            plus = 1.0
+            sliding = (index + 1) % config["sliding_window_pattern"] != 0
+            self.kind = "sliding" if sliding else "full"
+            theta = config["rope_local_base_freq"] if sliding else theta
+        turned = int(self.k * config.get("partial_rotary_factor", 1.0))
+        self.freq = theta ** (-np.arange(0, turned, 2) / turned) if rope else None
+        g = self.tensors.get("input_layernorm.weight")
+        self.g = np.ones(config["hidden_size"]) if g is None else g[0] + plus
         norms = "self_attn.q_norm.weight" in self.tensors
-        self.w = [self.tensors[f"self_attn.{s}_norm.weight"][0] if norms else None for s in "qk"]
+        self.w = [self.tensors[f"self_attn.{s}_norm.weight"][0] + plus if norms else None for s in "qk"]
 
     def side(self, s):
         """(heads, K, D) and the dtype."""
@@ -135,11 +143,15 @@ def rotate(w, freq, tau):
 
 
 def effective(layer, side, index, w):
-    """The normalised form of a head: sqrt(K) diag(w) W diag(g) / ||W diag(g)||."""
+    """The normalised form of a head: sqrt(K) diag(w) W diag(g) / ||W diag(g)||; over all heads where the norm is."""
     x = np.asarray(w, np.longdouble) * layer.g
     weights = layer.w["qk".index(side)]
     if weights is None:
         return x
+    if len(weights) != layer.k:
+        every = layer.side(side)[0] * layer.g
+        weights = weights[index * layer.k : (index + 1) * layer.k]
+        return np.sqrt(len(every) * layer.k) * weights[:, None] * x / norm(every)
     return np.sqrt(layer.k) * weights[:, None] * x / norm(x)
 
 
@@ -187,7 +199,8 @@ MODULES = {
     "mlp_up": ["mlp.up_proj.weight"],
     "mlp_down": ["mlp.down_proj.weight"],
     "norms": ["input_layernorm.weight", "post_attention_layernorm.weight", "self_attn.q_norm.weight",
-              "self_attn.k_norm.weight", "self_attn.o_norm.weight"],
+              "self_attn.k_norm.weight", "self_attn.o_norm.weight", "post_feedforward_layernorm.weight",
+              "pre_feedforward_layernorm.weight"],
 }
 
 
