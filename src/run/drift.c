@@ -62,6 +62,9 @@ static bool unit_of(const struct qk_layer_run *layer, enum qk_metric_scope scope
     case QK_SCOPE_OUTER:
         ret->module = &modules[column];
         return true;
+    case QK_SCOPE_PROBE:
+    case QK_SCOPE_LOSS:
+        break;
     }
     return false;
 }

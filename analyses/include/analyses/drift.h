@@ -5,8 +5,8 @@
  *   ‖M0‖²       = tr(A_Q A_K)
  *   ‖M1 − M0‖²  = tr(E_Q B_K) + 2 tr(F_Q G_K) + tr(A_Q E_K)     from M1 − M0 = ΔQᵀ K1 + Q0ᵀ ΔK
  *   ⟨M1−M0, M0⟩ = tr(F_Q (A_K + F_Kᵀ)) + tr(A_Q F_K)
- * with B_K = W1W1ᵀ = A + F + Fᵀ + E and G_K = ΔK K1ᵀ = F + E of the key head. Where ‖M1 − M0‖² is small against its terms
- * (a gauge move), it is evaluated again from the matrices (qk_routing_direct).
+ * with B_K = W1W1ᵀ = A + F + Fᵀ + E and G_K = ΔK K1ᵀ = F + E of the key head. Where ‖M1 − M0‖² is small against its
+ * terms (a gauge move), it is evaluated again from the matrices (qk_routing_direct).
  *
  * All functions are pure and thread-safe; memory is passed in. */
 #ifndef QK_ANALYSES_DRIFT_H
@@ -23,8 +23,8 @@
 
 struct qk_projection {
     size_t k;
-    bool finite;    /* no NaN or Inf in either matrix; when false only this field is valid */
-    bool identical; /* Δ = 0 exactly */
+    bool finite;                 /* no NaN or Inf in either matrix; when false only this field is valid */
+    bool identical;              /* Δ = 0 exactly */
     double base2, delta2, cross; /* ‖W0‖², ‖Δ‖², ⟨Δ, W0⟩ */
     double ulp2;                 /* Σ ulp² of both storages */
     double spectral;             /* σ₁(Δ); NaN when the iteration failed */
@@ -70,11 +70,11 @@ struct qk_form {
 struct qk_routing {
     size_t k;
     bool finite;
-    bool identical;           /* W_Q and W_K both unchanged: exact zeros */
-    bool effective_identical; /* and the norm weights too */
+    bool identical;             /* W_Q and W_K both unchanged: exact zeros */
+    bool effective_identical;   /* and the norm weights too */
     struct qk_form raw, scaled; /* scaled: of W diag(g), q/k norm weights folded in, without the norms' scalars */
-    double norm_log_ratio;    /* ln of the tuned over the base scalar of the q/k norms (0 without) */
-    double effective;         /* ‖M̂1 − M̂0‖ / ‖M̂0‖ */
+    double norm_log_ratio;      /* ln of the tuned over the base scalar of the q/k norms (0 without) */
+    double effective;           /* ‖M̂1 − M̂0‖ / ‖M̂0‖ */
     bool has_effective;
     size_t n_tau, n_pair; /* values below; n_pair = 0 on layers without RoPE */
     double *distance;     /* relative drift at τ */
@@ -133,11 +133,16 @@ size_t qk_outer_count(void);
 const char *qk_outer_name(size_t outer);
 size_t qk_outer_of_role(const char *role);
 
+struct qk_probe_unit;   /* analyses/attention_distance.h */
+struct qk_routing_loss; /* analyses/routing_loss.h */
+
 /* What a metric row reads; the pointers of its scope are set. */
 struct qk_drift_unit {
     const struct qk_projection *projection;
     const struct qk_routing *routing;
     const struct qk_module_sum *module;
+    const struct qk_probe_unit *probe;
+    const struct qk_routing_loss *loss;
 };
 
 #endif

@@ -16,6 +16,8 @@ enum qk_metric_scope {
     QK_SCOPE_QK,     /* a query head and the key head it reads */
     QK_SCOPE_MODULE, /* one role of a layer */
     QK_SCOPE_OUTER,  /* one role outside the layers */
+    QK_SCOPE_PROBE,  /* a query head's attention on probe sequences (analyses/attention_distance.h) */
+    QK_SCOPE_LOSS,   /* the same head's attention in two checkpoints (analyses/routing_loss.h) */
 };
 
 /* What has to be computed for a metric beyond sums over the Gram matrices; the run does the union of what is asked. */
@@ -34,30 +36,30 @@ enum qk_metric_need {
 };
 
 enum qk_invariance {
-    QK_INV_GL_K = 1,         /* NoPE, no q/k norm: W_Q → G W_Q, W_K → G⁻ᵀ W_K per KV group */
-    QK_INV_ROPE_SCALAR = 2,  /* RoPE: one complex scalar per frequency pair on Q, its inverse conjugate on K */
-    QK_INV_NORM_SCALE = 4,   /* q/k norm: positive scaling per head of W_Q and of W_K separately */
-    QK_INV_SYMMETRIC = 8,    /* unchanged when base and tuned are swapped */
-    QK_INV_BASIS = 16,       /* unchanged when both sides are rotated by one orthogonal matrix in head space */
+    QK_INV_GL_K = 1,          /* NoPE, no q/k norm: W_Q → G W_Q, W_K → G⁻ᵀ W_K per KV group */
+    QK_INV_ROPE_SCALAR = 2,   /* RoPE: one complex scalar per frequency pair on Q, its inverse conjugate on K */
+    QK_INV_NORM_SCALE = 4,    /* q/k norm: positive scaling per head of W_Q and of W_K separately */
+    QK_INV_SYMMETRIC = 8,     /* unchanged when base and tuned are swapped */
+    QK_INV_BASIS = 16,        /* unchanged when both sides are rotated by one orthogonal matrix in head space */
     QK_INV_COMMON_SCALE = 32, /* unchanged when both sides are multiplied by one number */
 };
 
 struct qk_metric {
-    const char *name;       /* "q_rel_drift" */
-    const char *group;      /* "drift": the dataset is /drift/NAME/<name> */
-    const char *title;      /* for figures: "Relative drift of W_Q" */
-    const char *units;      /* "1", "rad", "tokens" … */
-    double lo, hi;          /* closed range; hi may be INFINITY */
-    const char *dims[4];    /* axis names of /model, NULL-terminated: "layer", "head", "angle" */
-    const char *definition; /* formula in plain text (UTF-8), one line */
-    const char *meaning;    /* one sentence: what large and small mean */
-    const char *source;     /* paper or standard */
-    unsigned invariances;   /* enum qk_invariance bits */
+    const char *name;         /* "q_rel_drift" */
+    const char *group;        /* "drift": the dataset is /drift/NAME/<name> */
+    const char *title;        /* for figures: "Relative drift of W_Q" */
+    const char *units;        /* "1", "rad", "tokens" … */
+    double lo, hi;            /* closed range; hi may be INFINITY */
+    const char *dims[4];      /* axis names of /model, NULL-terminated: "layer", "head", "angle" */
+    const char *definition;   /* formula in plain text (UTF-8), one line */
+    const char *meaning;      /* one sentence: what large and small mean */
+    const char *source;       /* paper or standard */
+    unsigned invariances;     /* enum qk_invariance bits */
     const char *const *flags; /* NULL: float64. Else the dataset is uint8, value i means flags[i]; NULL-terminated */
     enum qk_metric_scope scope;
     unsigned needs; /* enum qk_metric_need bits */
-    /* Writes the unit's values along the trailing axes (those after the first two; one value when there are none) to dst,
-     * which comes filled with NaN; gives their common state. */
+    /* Writes the unit's values along the trailing axes (those after the first two; one value when there are none) to
+     * dst, which comes filled with NaN; gives their common state. */
     enum qk_state (*value)(const struct qk_drift_unit *unit, double *dst);
 };
 

@@ -1,0 +1,168 @@
+/* Adding up rows of attention weights: bins are contiguous ranges of keys, so a row costs one pass for its moments and
+ * one for the sums of its ranges. */
+#include <assert.h>
+#include <math.h>
+
+#include "analyses/attention_distance.h"
+#include "num/row_moments.h"
+
+/* Distances below this are added one by one: ranges this short are not worth a call. */
+enum { NEAR = 32, FIRST_WINDOW = 64 };
+
+size_t qk_distance_bin_count(size_t n_tokens)
+{
+    size_t n = 1;
+    for (uint64_t farthest = n_tokens == 0 ? 0 : n_tokens - 1; farthest > 0; farthest /= 2) {
+        n++;
+    }
+    return n;
+}
+
+uint64_t qk_distance_bin_low(size_t bin)
+{
+    return bin == 0 ? 0 : (uint64_t)1 << (bin - 1);
+}
+
+uint64_t qk_distance_bin_high(size_t bin)
+{
+    return bin == 0 ? 0 : ((uint64_t)1 << bin) - 1;
+}
+
+size_t qk_tail_window_count(size_t n_tokens)
+{
+    size_t n = 1;
+    while (qk_tail_window(n) < n_tokens) {
+        n++;
+    }
+    return n;
+}
+
+uint64_t qk_tail_window(size_t index)
+{
+    return (uint64_t)FIRST_WINDOW << index;
+}
+
+enum qk_code qk_distance_plan_ramp(struct qk_distance_plan *plan, struct qk_arena *arena, struct qk_err *err)
+{
+    float *ramp = qk_arena_alloc(arena, plan->n_tokens, sizeof(*ramp));
+    if (ramp == NULL) {
+        return qk_fail_nomem(err, "probe plan");
+    }
+    for (size_t j = 0; j < plan->n_tokens; j++) {
+        ramp[j] = (float)log2((double)(plan->n_tokens - j));
+    }
+    plan->log2_ramp = ramp;
+    return QK_OK;
+}
+
+static size_t bin_of(uint64_t d)
+{
+    return d == 0 ? 0 : (size_t)(64 - __builtin_clzll(d));
+}
+
+/* The windows w < d: the first of them are those with 64 · 2^i < d. */
+static size_t windows_below(uint64_t d, size_t n_windows)
+{
+    size_t n = 0;
+    while (n < n_windows && qk_tail_window(n) < d) {
+        n++;
+    }
+    return n;
+}
+
+/* Keys beyond the sink, n of them, the last one at distance 0; row[n − 1 − d] is the weight at distance d. tail[w]
+ * gains what is farther than the window; bins come from below to above, so the tails are sums of whole ranges: distance
+ * 2^k itself, which closes no tail of its window, is a range of its own. */
+static void add_ranges(const struct qk_distance_plan *plan, size_t n, const float *row, struct qk_distance_sums *sums)
+{
+    const float *self = row + n - 1;
+    size_t near = n < NEAR ? n : NEAR;
+    for (size_t d = 0; d < near; d++) {
+        sums->bins[bin_of(d)] += (double)self[-(ptrdiff_t)d];
+    }
+    for (uint64_t low = NEAR; low < n; low *= 2) {
+        uint64_t high = 2 * low - 1 < n ? 2 * low - 1 : n - 1;
+        double first = (double)self[-(ptrdiff_t)low], rest = 0.0;
+        if (high > low) {
+            qk_row_sum((size_t)(high - low), self - high, &rest);
+        }
+        sums->bins[bin_of(low)] += first + rest;
+        size_t at_low = windows_below(low, plan->n_windows), above = windows_below(low + 1, plan->n_windows);
+        for (size_t w = 0; w < above; w++) {
+            sums->tail[w] += w < at_low ? first + rest : rest;
+        }
+    }
+}
+
+/* The sink's keys, n of them at row, the nearest at distance near. */
+static void add_sink_ranges(uint64_t near, size_t n, const float *row, struct qk_distance_sums *sums)
+{
+    for (size_t i = 0; i < n; i++) {
+        sums->bins[bin_of(near + (n - 1 - i))] += (double)row[i];
+    }
+}
+
+static double needle_mass(const struct qk_distance_plan *plan, size_t first_key, size_t n, const float *a)
+{
+    double mass = 0.0;
+    for (size_t i = 0; i < n; i++) {
+        mass += plan->needle[first_key + i] ? (double)a[i] : 0.0;
+    }
+    return mass;
+}
+
+static void add_selected(const struct qk_distance_plan *plan, size_t t, size_t first_key, size_t n, const float *a,
+                         struct qk_distance_sums *sums)
+{
+    size_t n_sink = first_key < plan->n_sink ? plan->n_sink - first_key : 0;
+    n_sink = n_sink < n ? n_sink : n;
+    const float *ramp = plan->log2_ramp + (plan->n_tokens - 1 - t) + first_key;
+    struct qk_row_moments sink = {0}, rest = {0};
+    double sink_distance = 0.0, rest_distance = 0.0;
+    if (n_sink > 0) {
+        qk_row_moments(n_sink, a, ramp, &sink);
+        sink_distance = sink.sum * (double)(t - first_key) - sink.ramp;
+        add_sink_ranges(t - (first_key + n_sink - 1), n_sink, a, sums);
+    }
+    if (n > n_sink) {
+        qk_row_moments(n - n_sink, a + n_sink, ramp + n_sink, &rest);
+        rest_distance = rest.sum * (double)(t - first_key - n_sink) - rest.ramp;
+        add_ranges(plan, n - n_sink, a + n_sink, sums);
+    }
+    double distance = sink_distance + rest_distance, entropy = 0.0 - (sink.a_log_a + rest.a_log_a);
+    double *scalar = sums->scalar;
+    scalar[QK_SUM_QUERIES] += 1.0;
+    scalar[QK_SUM_DISTANCE] += distance;
+    scalar[QK_SUM_LOG_DISTANCE] += sink.weighted + rest.weighted;
+    scalar[QK_SUM_SINK] += sink.sum;
+    scalar[QK_SUM_ENTROPY] += entropy;
+    if (rest.sum > 0.0) {
+        scalar[QK_SUM_NOSINK_QUERIES] += 1.0;
+        scalar[QK_SUM_NOSINK_DISTANCE] += rest_distance / rest.sum;
+    }
+    if (t >= 1) {
+        scalar[QK_SUM_LATER_QUERIES] += 1.0;
+        scalar[QK_SUM_RELATIVE] += distance / (double)t;
+        scalar[QK_SUM_ENTROPY_NORMALISED] += entropy / log((double)t + 1.0);
+    }
+    if (sums->profile != NULL) {
+        for (size_t i = 0; i < n; i++) {
+            sums->profile[t - first_key - i] += (double)a[i];
+        }
+    }
+}
+
+void qk_distance_add_row(const struct qk_distance_plan *plan, size_t t, size_t first_key, size_t n, const float *a,
+                         struct qk_distance_sums *sums)
+{
+    bool answers = plan->answer != NULL && plan->answer[t];
+    assert(first_key <= t && n > t - first_key);
+    n = t + 1 - first_key;
+    if (answers) {
+        sums->scalar[QK_SUM_ANSWER_QUERIES] += 1.0;
+        sums->scalar[QK_SUM_ANSWER_NEEDLE] += needle_mass(plan, first_key, n, a);
+    }
+    if (plan->selected[t]) {
+        add_selected(plan, t, first_key, n, a, sums);
+    }
+}
