@@ -206,6 +206,7 @@ def special_heads(base_layer, tensors, rng, prefix):
 
 
 FAMILIES = {
+    "partial": {"model_type": "llama", "rope_theta": 10000.0, "partial_rotary_factor": 0.75},
     "olmo2": {"model_type": "olmo2", "rope_theta": 500000.0},
     "gemma3_text": {"model_type": "gemma3_text", "rope_theta": 1e6, "rope_local_base_freq": 1e4, "sliding_window": 16,
                     "sliding_window_pattern": 2, "query_pre_attn_scalar": 8},
@@ -219,19 +220,21 @@ def family_tensors(family, rng):
               "tie_word_embeddings": True, "rms_norm_eps": 1e-6, "attention_bias": False}
     shapes = {"self_attn.q_proj": (48, 48), "self_attn.k_proj": (16, 48), "self_attn.v_proj": (16, 48),
               "self_attn.o_proj": (48, 48), "mlp.gate_proj": (20, 48), "mlp.up_proj": (20, 48), "mlp.down_proj": (48, 20),
-              "post_attention_layernorm": (48,), "post_feedforward_layernorm": (48,)}
-    if family == "olmo2":
-        shapes.update({"self_attn.q_norm": (48,), "self_attn.k_norm": (16,)})
+              "post_attention_layernorm": (48,)}
+    if family == "partial":
+        shapes.update({"input_layernorm": (48,)})
+    elif family == "olmo2":
+        shapes.update({"self_attn.q_norm": (48,), "self_attn.k_norm": (16,), "post_feedforward_layernorm": (48,)})
     else:
         shapes.update({"self_attn.q_norm": (8,), "self_attn.k_norm": (8,), "input_layernorm": (48,),
-                       "pre_feedforward_layernorm": (48,)})
+                       "pre_feedforward_layernorm": (48,), "post_feedforward_layernorm": (48,)})
     shapes = {f"model.layers.{i}.{n}.weight": s for i in range(2) for n, s in shapes.items()}
     shapes.update({"model.embed_tokens.weight": (30, 48), "model.norm.weight": (48,)})
     return config, {n: (0.3 * rng.standard_normal(s) + (len(s) == 1), "F64") for n, s in shapes.items()}
 
 
 def families(qkscope, work, rng):
-    """Norms over all heads together, norms stored as w of 1 + w, layers with frequencies of their own."""
+    """Norms over all heads together, norms stored as w of 1 + w, layers with frequencies of their own, heads that turn in part."""
     for family in FAMILIES:
         config, tensors = family_tensors(family, rng)
         source = os.path.join(work, family)
