@@ -3,7 +3,7 @@
 # whatever the threads; an interrupted run is continued and gives the same bytes; other options are refused.
 #   drift_session.sh QKSCOPE DATA
 set -u
-qkscope=$1 data=$2 bad=0
+qkscope=$(realpath "$1") data=$2 bad=0
 unset SOURCE_DATE_EPOCH
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
