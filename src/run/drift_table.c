@@ -46,8 +46,8 @@ size_t qk_tau_grid(size_t max_position, double *tau)
 
 /* ---- attributes ------------------------------------------------------------------------------------------------- */
 
-static enum qk_code describe(struct qk_table *table, struct qk_node *node, const char *title, const char *units,
-                             const char *definition, struct qk_err *err)
+enum qk_code qk_result_describe(struct qk_table *table, struct qk_node *node, const char *title, const char *units,
+                                const char *definition, struct qk_err *err)
 {
     QK_TRY(qk_node_attr_str(table, node, "title", title, err));
     QK_TRY(qk_node_attr_str(table, node, "units", units, err));
@@ -104,7 +104,7 @@ static enum qk_code add_index(struct qk_table *table, const struct scale_text *t
     for (size_t i = 0; i < n; i++) {
         node->v.i64[i] = (int64_t)i;
     }
-    return describe(table, node, text->title, text->units, text->definition, err);
+    return qk_result_describe(table, node, text->title, text->units, text->definition, err);
 }
 
 static enum qk_code add_names(struct qk_table *table, const struct scale_text *text, size_t n,
@@ -115,7 +115,7 @@ static enum qk_code add_names(struct qk_table *table, const struct scale_text *t
     for (size_t i = 0; i < n; i++) {
         node->v.str[i] = name(i);
     }
-    return describe(table, node, text->title, text->units, text->definition, err);
+    return qk_result_describe(table, node, text->title, text->units, text->definition, err);
 }
 
 static enum qk_code add_axes(struct qk_table *table, const struct qk_model *model, const struct qk_axes *axes,
@@ -133,7 +133,7 @@ static enum qk_code add_axes(struct qk_table *table, const struct qk_model *mode
     for (size_t t = 0; t < n_tau; t++) {
         node->v.i64[t] = (int64_t)tau[t];
     }
-    QK_TRY(describe(table, node, scale_tau.title, scale_tau.units, scale_tau.definition, err));
+    QK_TRY(qk_result_describe(table, node, scale_tau.title, scale_tau.units, scale_tau.definition, err));
     QK_TRY(add_names(table, &scale_module, qk_module_count(), qk_module_name, err));
     return add_names(table, &scale_outer, qk_outer_count(), qk_outer_name, err);
 }
@@ -221,7 +221,7 @@ static enum qk_code add_layer_facts(struct qk_table *table, const struct qk_mode
         const struct layer_fact *fact = &layer_facts[f];
         struct qk_node *node;
         QK_TRY(qk_table_array(table, fact->path, fact->text != NULL ? QK_TYPE_STR : QK_TYPE_I64, 1, dims, &node, err));
-        QK_TRY(describe(table, node, fact->title, fact->units, fact->definition, err));
+        QK_TRY(qk_result_describe(table, node, fact->title, fact->units, fact->definition, err));
         for (size_t l = 0; l < model->n_layers; l++) {
             if (fact->text == NULL) {
                 node->v.i64[l] = fact->count(&model->layers[l]);
@@ -242,8 +242,9 @@ static enum qk_code add_wavelengths(struct qk_table *table, const struct qk_mode
     const char *const dims[] = {"/model/layer", "/model/pair"};
     struct qk_node *node;
     QK_TRY(qk_table_array(table, "/model/qk_band_wavelength", QK_TYPE_F64, 2, dims, &node, err));
-    QK_TRY(describe(table, node, "Wavelength of a frequency pair", "tokens",
-                    "2π / inv_freq, scaling included; missing beyond the rotary dimensions and without RoPE", err));
+    QK_TRY(qk_result_describe(table, node, "Wavelength of a frequency pair", "tokens",
+                              "2π / inv_freq, scaling included; missing beyond the rotary dimensions and without RoPE",
+                              err));
     for (size_t l = 0; l < model->n_layers; l++) {
         const struct qk_position *position = &model->layers[l].position;
         size_t n = position->kind == QK_POSITION_ROPE && model->layers[l].n_heads > 0 ? position->rotary_dim / 2 : 0;
@@ -254,13 +255,15 @@ static enum qk_code add_wavelengths(struct qk_table *table, const struct qk_mode
     return QK_OK;
 }
 
-static enum qk_code add_model(struct qk_table *table, const struct qk_model *model, struct qk_err *err)
+enum qk_code qk_result_model(struct qk_table *table, const struct qk_model *model, size_t least_heads,
+                             struct qk_err *err)
 {
     struct qk_axes axes = qk_axes_of(model);
     struct qk_node *group;
     if (axes.n_heads == 0) {
         return qk_fail(err, QK_EUNSUPPORTED, "%s: no layer has query and key projections", model->ckpt->path);
     }
+    axes.n_heads = axes.n_heads > least_heads ? axes.n_heads : least_heads;
     QK_TRY(qk_table_group(table, "/model", &group, err));
     QK_TRY(qk_node_attr_str(table, group, "model_type", model->model_type, err));
     QK_TRY(qk_node_attr_str(table, group, "family", model->family->name, err));
@@ -286,7 +289,7 @@ static size_t n_dims_of(const struct qk_metric *metric)
 static enum qk_code describe_metric(struct qk_table *table, struct qk_node *node, const struct qk_metric *metric,
                                     struct qk_err *err)
 {
-    QK_TRY(describe(table, node, metric->title, metric->units, metric->definition, err));
+    QK_TRY(qk_result_describe(table, node, metric->title, metric->units, metric->definition, err));
     QK_TRY(qk_node_attr_str(table, node, "meaning", metric->meaning, err));
     QK_TRY(qk_node_attr_str(table, node, "reference", metric->source, err));
     if (metric->flags == NULL) {
@@ -300,11 +303,12 @@ static enum qk_code describe_metric(struct qk_table *table, struct qk_node *node
     return describe_flags(table, node, metric->flags, n, err);
 }
 
-static enum qk_code add_metric(struct qk_table *table, const char *checkpoint, const struct qk_metric *metric,
-                               struct qk_err *err)
+enum qk_code qk_result_metric(struct qk_table *table, const char *checkpoint, const struct qk_metric *metric,
+                              struct qk_err *err)
 {
-    char *path = qk_arena_printf(table->arena, "/drift/%s/%s", checkpoint, metric->name);
-    char *state_path = qk_arena_printf(table->arena, "/drift/%s/%s%s", checkpoint, metric->name, state_suffix);
+    char *path = qk_arena_printf(table->arena, "/%s/%s/%s", metric->group, checkpoint, metric->name);
+    char *state_path =
+        qk_arena_printf(table->arena, "/%s/%s/%s%s", metric->group, checkpoint, metric->name, state_suffix);
     char *title = qk_arena_printf(table->arena, "State of: %s", metric->title);
     const char *dims[QK_TABLE_MAX_DIMS] = {0};
     size_t n = n_dims_of(metric);
@@ -325,7 +329,7 @@ static enum qk_code add_metric(struct qk_table *table, const char *checkpoint, c
     }
     QK_TRY(qk_table_array(table, state_path, QK_TYPE_U8, n < 2 ? n : 2, dims, &state, err));
     memset(state->v.u8, QK_STATE_NOT_COMPUTED, state->n_values);
-    QK_TRY(describe(table, state, title, "1", "why a value is there or missing", err));
+    QK_TRY(qk_result_describe(table, state, title, "1", "why a value is there or missing", err));
     const char *names[QK_N_STATES];
     for (size_t i = 0; i < QK_N_STATES; i++) {
         names[i] = qk_state_name((enum qk_state)i);
@@ -346,7 +350,7 @@ static enum qk_code add_drift(struct qk_table *table, const struct qk_run_input 
     QK_TRY(qk_node_attr_str(table, group, "config_hash", config_hash, err));
     QK_TRY(qk_node_attr_i64s(table, group, "layers", NULL, 0, err));
     for (size_t m = 0; m < selection->n_metrics; m++) {
-        QK_TRY(add_metric(table, tuned->name, selection->metrics[m], err));
+        QK_TRY(qk_result_metric(table, tuned->name, selection->metrics[m], err));
     }
     return QK_OK;
 }
@@ -358,7 +362,7 @@ enum qk_code qk_drift_prepare(struct qk_table *table, const struct qk_run_input 
     char base_sample[65];
     QK_TRY(qk_selection_make(table->arena, options, &selection, err));
     QK_TRY(qk_provenance_root(table, base, tuned, n_tuned, options, err));
-    QK_TRY(add_model(table, base->model, err));
+    QK_TRY(qk_result_model(table, base->model, 0, err));
     QK_TRY(qk_provenance_checkpoint(table, base, "base", base_sample, err));
     for (size_t i = 0; i < n_tuned; i++) {
         char sample[65], hash[65];
@@ -376,7 +380,7 @@ enum qk_code qk_drift_nodes(const struct qk_table *table, const char *checkpoint
                             struct qk_node **ret_values, struct qk_node **ret_state, struct qk_err *err)
 {
     struct qk_str path = {0};
-    qk_str_addf(&path, "/drift/%s/%s", checkpoint, metric->name);
+    qk_str_addf(&path, "/%s/%s/%s", metric->group, checkpoint, metric->name);
     struct qk_node *values = path.failed ? NULL : qk_table_find(table, path.s);
     qk_str_add(&path, state_suffix);
     struct qk_node *state = path.failed ? NULL : qk_table_find(table, path.s);

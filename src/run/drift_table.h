@@ -16,6 +16,15 @@ struct qk_axes qk_axes_of(const struct qk_model *model);
 /* Distances 0, 1, 2, 4 … up to the longest context, which is the last one; at most 66. Gives their number. */
 size_t qk_tau_grid(size_t max_position, double *tau);
 
+/* The group /model: axes, facts about the layers. least_heads: the head axis is at least this long. */
+enum qk_code qk_result_model(struct qk_table *table, const struct qk_model *model, size_t least_heads,
+                             struct qk_err *err) QK_CHECKED;
+/* Adds /GROUP/CHECKPOINT/METRIC and its state, all cells "not computed". */
+enum qk_code qk_result_metric(struct qk_table *table, const char *checkpoint, const struct qk_metric *metric,
+                              struct qk_err *err) QK_CHECKED;
+/* The attributes that every dataset has. */
+enum qk_code qk_result_describe(struct qk_table *table, struct qk_node *node, const char *title, const char *units,
+                                const char *definition, struct qk_err *err) QK_CHECKED;
 /* The dataset of a metric and its state, or an internal error. */
 enum qk_code qk_drift_nodes(const struct qk_table *table, const char *checkpoint, const struct qk_metric *metric,
                             struct qk_node **ret_values, struct qk_node **ret_state, struct qk_err *err) QK_CHECKED;

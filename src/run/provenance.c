@@ -28,7 +28,7 @@ static void created_text(char *out, size_t cap)
 }
 
 /* An operand as a shell would take it. */
-static void add_quoted(struct qk_str *str, const char *s)
+void qk_provenance_add_word(struct qk_str *str, const char *s)
 {
     static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./=,:@%+*?";
     if (s[0] != '\0' && strspn(s, plain) == strlen(s)) {
@@ -46,7 +46,7 @@ static void add_quoted(struct qk_str *str, const char *s)
     qk_str_addc(str, '\'');
 }
 
-static void add_operand(struct qk_str *str, const struct qk_run_input *input)
+void qk_provenance_add_operand(struct qk_str *str, const struct qk_run_input *input)
 {
     struct qk_str operand = {0};
     qk_str_addf(&operand, "%s=%s", input->name, input->ckpt->path);
@@ -54,7 +54,7 @@ static void add_operand(struct qk_str *str, const struct qk_run_input *input)
     if (operand.failed) {
         str->failed = true;
     } else {
-        add_quoted(str, operand.s);
+        qk_provenance_add_word(str, operand.s);
     }
     qk_str_release(&operand);
 }
@@ -74,45 +74,53 @@ static void add_command(struct qk_str *str, const struct qk_run_input *base, con
                         const struct qk_drift_options *options)
 {
     qk_str_add(str, "qkscope drift");
-    add_operand(str, base);
-    add_operand(str, tuned);
+    qk_provenance_add_operand(str, base);
+    qk_provenance_add_operand(str, tuned);
     add_kinds(str, options);
     for (size_t i = 0; options->metrics != NULL && i < options->n_metrics; i++) {
         qk_str_add(str, i == 0 ? " --metrics " : ",");
-        add_quoted(str, options->metrics[i]);
+        qk_provenance_add_word(str, options->metrics[i]);
     }
 }
 
 /* One command line per tuned checkpoint. */
-static enum qk_code set_history(struct qk_table *table, const struct qk_run_input *base,
-                                const struct qk_run_input *tuned, size_t n_tuned,
-                                const struct qk_drift_options *options, struct qk_err *err)
+static enum qk_code make_history(struct qk_arena *arena, const struct qk_run_input *base,
+                                 const struct qk_run_input *tuned, size_t n_tuned,
+                                 const struct qk_drift_options *options, const char ***ret, struct qk_err *err)
 {
-    const char **lines = qk_arena_alloc(table->arena, n_tuned, sizeof(*lines));
+    const char **lines = qk_arena_alloc(arena, n_tuned, sizeof(*lines));
     for (size_t i = 0; lines != NULL && i < n_tuned; i++) {
         struct qk_str command = {0};
         add_command(&command, base, &tuned[i], options);
-        lines[i] = command.failed ? NULL : qk_arena_strdup(table->arena, command.s);
+        lines[i] = command.failed ? NULL : qk_arena_strdup(arena, command.s);
         qk_str_release(&command);
         if (lines[i] == NULL) {
             return qk_fail_nomem(err, "history");
         }
     }
-    return lines == NULL ? qk_fail_nomem(err, "history")
-                         : qk_node_attr_strs(table, table->nodes[0], "history", lines, n_tuned, err);
+    *ret = lines;
+    return lines == NULL ? qk_fail_nomem(err, "history") : QK_OK;
+}
+
+enum qk_code qk_provenance_program(struct qk_table *table, const char *title, const char *const *history, size_t n,
+                                   struct qk_err *err)
+{
+    struct qk_node *root = table->nodes[0];
+    char created[64];
+    created_text(created, sizeof(created));
+    QK_TRY(qk_node_attr_str(table, root, "title", title, err));
+    QK_TRY(qk_node_attr_strs(table, root, "history", history, n, err));
+    QK_TRY(qk_node_attr_str(table, root, "source", "qkscope " QK_VERSION, err));
+    return qk_node_attr_str(table, root, "created", created, err);
 }
 
 enum qk_code qk_provenance_root(struct qk_table *table, const struct qk_run_input *base,
                                 const struct qk_run_input *tuned, size_t n_tuned,
                                 const struct qk_drift_options *options, struct qk_err *err)
 {
-    struct qk_node *root = table->nodes[0];
-    char created[64];
-    created_text(created, sizeof(created));
-    QK_TRY(qk_node_attr_str(table, root, "title", "Drift of attention routing under fine-tuning", err));
-    QK_TRY(set_history(table, base, tuned, n_tuned, options, err));
-    QK_TRY(qk_node_attr_str(table, root, "source", "qkscope " QK_VERSION, err));
-    return qk_node_attr_str(table, root, "created", created, err);
+    const char **lines;
+    QK_TRY(make_history(table->arena, base, tuned, n_tuned, options, &lines, err));
+    return qk_provenance_program(table, "Drift of attention routing under fine-tuning", lines, n_tuned, err);
 }
 
 /* Name, type and up to three windows of bytes of every tensor. */

@@ -3,6 +3,7 @@
 #define QK_RUN_PROVENANCE_H
 
 #include "analyses/table.h"
+#include "base/str.h"
 #include "run/drift.h"
 #include "selection.h"
 
@@ -13,6 +14,12 @@
 enum qk_code qk_provenance_root(struct qk_table *table, const struct qk_run_input *base,
                                 const struct qk_run_input *tuned, size_t n_tuned,
                                 const struct qk_drift_options *options, struct qk_err *err) QK_CHECKED;
+/* The same attributes with a title and command lines of the caller's. */
+enum qk_code qk_provenance_program(struct qk_table *table, const char *title, const char *const *history, size_t n,
+                                   struct qk_err *err) QK_CHECKED;
+/* Appends a word as a shell would take it, resp. " NAME=PATH" of a checkpoint. */
+void qk_provenance_add_word(struct qk_str *str, const char *s);
+void qk_provenance_add_operand(struct qk_str *str, const struct qk_run_input *input);
 /* /checkpoints/NAME; ret_sample receives the checkpoint's sample_sha256: SHA-256 over the first, middle and last bytes
  * of every tensor, which tells two checkpoints of the same shapes apart without reading them whole. */
 enum qk_code qk_provenance_checkpoint(struct qk_table *table, const struct qk_run_input *input, const char *role,
