@@ -74,7 +74,7 @@ void qk_rms_norm(size_t rows, size_t n, size_t group, const float *x, const floa
     }
 }
 
-void qk_layer_norm(size_t rows, size_t n, const float *x, const float *w, const float *b, double eps, float *y)
+void qk_layer_norm_rows(size_t rows, size_t n, const float *x, const float *w, const float *b, double eps, float *y)
 {
     for (size_t r = 0; r < rows && n > 0; r++) {
         const float *from = x + r * n;

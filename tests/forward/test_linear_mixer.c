@@ -245,7 +245,7 @@ static void test_long_memory(void **state)
 
 /* What a head that hardly forgets keeps of its first token. Rounding the state once a chunk errs to both sides: over
  * 512 chunks and 256 elements the mean error is about u √512 / √256. A decay that was rounded to a float before it is
- * used errs to one side, up to u / 2 a chunk; e^{−64·10⁻⁷} by 0.38 u, which would make 190 u. */
+ * used errs to one side, up to u / 2 a chunk; e^{−64·10⁻⁷} by 0.37 u, which would make 190 u. */
 static void test_unbiased_decay(void **state)
 {
     (void)state;
