@@ -9,7 +9,7 @@
 #include "base/alloc.h"
 #include "code_point.h"
 
-enum { none = UINT32_MAX };
+static const uint32_t none = UINT32_MAX;
 
 struct qk_candidate {
     uint32_t rank, place, merged;
@@ -66,7 +66,7 @@ static struct qk_candidate heap_pop(struct qk_pair_work *work)
     return top;
 }
 
-static enum qk_code add_symbol(struct qk_pair_work *work, uint32_t id, size_t length, struct qk_err *err)
+static enum qk_code add_symbol(struct qk_pair_work *work, uint32_t id, size_t begin, size_t end, struct qk_err *err)
 {
     if (work->n == work->cap) {
         size_t cap = work->cap * 2 + 32;
@@ -81,7 +81,7 @@ static enum qk_code add_symbol(struct qk_pair_work *work, uint32_t id, size_t le
     if (at > 0) {
         work->symbols[at - 1].next = at;
     }
-    work->symbols[work->n++] = (struct qk_symbol){id, (uint32_t)length, at > 0 ? at - 1 : none, none};
+    work->symbols[work->n++] = (struct qk_symbol){id, (uint32_t)begin, (uint32_t)end, at > 0 ? at - 1 : none, none};
     return QK_OK;
 }
 
@@ -110,7 +110,7 @@ static enum qk_code merge_all(const struct qk_byte_pairs *pairs, struct qk_pair_
     while (work->n_heap > 0) {
         struct qk_candidate top = heap_pop(work);
         struct qk_symbol *left = &v[top.place];
-        if (left->length == 0 || left->next == none) {
+        if (left->begin == left->end || left->next == none) {
             continue;
         }
         struct qk_symbol *right = &v[left->next];
@@ -119,8 +119,8 @@ static enum qk_code merge_all(const struct qk_byte_pairs *pairs, struct qk_pair_
             continue;
         }
         left->id = merge->merged;
-        left->length += right->length;
-        right->length = 0;
+        left->end = right->end;
+        right->end = right->begin;
         left->next = right->next;
         if (left->next != none) {
             v[left->next].prev = top.place;
@@ -130,7 +130,7 @@ static enum qk_code merge_all(const struct qk_byte_pairs *pairs, struct qk_pair_
     }
     size_t n = 0;
     for (size_t i = 0; i < work->n; i++) {
-        if (v[i].length > 0) {
+        if (v[i].begin < v[i].end) {
             v[n++] = v[i];
         }
     }
@@ -163,26 +163,57 @@ static enum qk_code spell(const struct qk_byte_pairs *pairs, const char **s, siz
     return QK_OK;
 }
 
-/* All bytes of a spelling as tokens of their own; *ret_done false when one has none. */
-static enum qk_code fall_back(const struct qk_byte_pairs *pairs, const char *s, size_t n, struct qk_pair_work *work,
-                              bool *ret_done, struct qk_err *err)
+/* All bytes of the spelling of character [begin, end) as tokens of their own; *ret_done false when one has none. */
+static enum qk_code fall_back(const struct qk_byte_pairs *pairs, const char *s, size_t n, size_t begin, size_t end,
+                              struct qk_pair_work *work, bool *ret_done, struct qk_err *err)
 {
+    bool plain = n == end - begin; /* no prefix, no suffix: each byte has its place */
     *ret_done = pairs->byte_fallback;
     for (size_t i = 0; i < n; i++) {
         *ret_done &= pairs->has_byte[(unsigned char)s[i]];
     }
     for (size_t i = 0; i < n && *ret_done; i++) {
-        QK_TRY(add_symbol(work, pairs->byte_ids[(unsigned char)s[i]], 1, err));
+        QK_TRY(add_symbol(work, pairs->byte_ids[(unsigned char)s[i]], plain ? begin + i : begin,
+                          plain ? begin + i + 1 : end, err));
     }
     return QK_OK;
 }
 
-/* The characters of a piece as symbols. An unknown character waits in unknown_length, since its neighbours may join it;
- * as in the reference library, bytes that a later character falls back to come before it. */
+/* A stretch of characters without tokens that waits for what follows, since that may join it. */
+struct unknown {
+    size_t begin, end; /* empty: none waits */
+};
+
+static enum qk_code end_unknown(const struct qk_byte_pairs *pairs, struct qk_pair_work *work, struct unknown *unknown,
+                                struct qk_err *err)
+{
+    struct unknown waiting = *unknown;
+    *unknown = (struct unknown){0};
+    return waiting.begin == waiting.end ? QK_OK : add_symbol(work, pairs->unknown, waiting.begin, waiting.end, err);
+}
+
+static enum qk_code add_unknown(const struct qk_byte_pairs *pairs, struct qk_pair_work *work, struct unknown *unknown,
+                                size_t begin, size_t end, uint32_t c, struct qk_err *err)
+{
+    if (pairs->unknown == QK_NO_TOKEN) {
+        return qk_fail(err, QK_EUNSUPPORTED, "the text has U+%04X, which has no token, nor has model.unk_token",
+                       (unsigned)c);
+    }
+    if (!pairs->fuse_unknown) {
+        QK_TRY(end_unknown(pairs, work, unknown, err));
+    }
+    unknown->begin = unknown->begin == unknown->end ? begin : unknown->begin;
+    unknown->end = end;
+    return QK_OK;
+}
+
+/* The characters of a piece as symbols. As in the reference library, bytes that a character falls back to come before
+ * an unknown one that waits. */
 static enum qk_code add_characters(const struct qk_byte_pairs *pairs, const char *s, size_t n,
                                    struct qk_pair_work *work, struct qk_err *err)
 {
-    size_t unknown_length = 0, step;
+    struct unknown unknown = {0};
+    size_t step;
     for (size_t i = 0; i < n; i += step) {
         bool valid, done;
         uint32_t c, id;
@@ -191,28 +222,16 @@ static enum qk_code add_characters(const struct qk_byte_pairs *pairs, const char
         size_t n_spelling = step;
         QK_TRY(spell(pairs, &spelling, &n_spelling, i == 0, i + step == n, work, err));
         if (qk_vocabulary_find(pairs->vocabulary, spelling, n_spelling, &id)) {
-            if (unknown_length > 0) {
-                QK_TRY(add_symbol(work, pairs->unknown, unknown_length, err));
-                unknown_length = 0;
-            }
-            QK_TRY(add_symbol(work, id, step, err));
+            QK_TRY(end_unknown(pairs, work, &unknown, err));
+            QK_TRY(add_symbol(work, id, i, i + step, err));
             continue;
         }
-        QK_TRY(fall_back(pairs, spelling, n_spelling, work, &done, err));
-        if (done || !pairs->has_unknown) {
-            continue;
+        QK_TRY(fall_back(pairs, spelling, n_spelling, i, i + step, work, &done, err));
+        if (!done && pairs->has_unknown) {
+            QK_TRY(add_unknown(pairs, work, &unknown, i, i + step, c, err));
         }
-        if (unknown_length > 0 && !pairs->fuse_unknown) {
-            QK_TRY(add_symbol(work, pairs->unknown, unknown_length, err));
-            unknown_length = 0;
-        }
-        if (pairs->unknown == qk_no_token) {
-            return qk_fail(err, QK_EUNSUPPORTED, "the text has U+%04X, which has no token, nor has model.unk_token",
-                           (unsigned)c);
-        }
-        unknown_length += step;
     }
-    return unknown_length > 0 ? add_symbol(work, pairs->unknown, unknown_length, err) : QK_OK;
+    return end_unknown(pairs, work, &unknown, err);
 }
 
 enum qk_code qk_byte_pairs_encode(const struct qk_byte_pairs *pairs, const char *s, size_t n, struct qk_pair_work *work,
@@ -224,7 +243,7 @@ enum qk_code qk_byte_pairs_encode(const struct qk_byte_pairs *pairs, const char 
         return QK_OK;
     }
     if (pairs->ignore_merges && qk_vocabulary_find(pairs->vocabulary, s, n, &id)) {
-        return add_symbol(work, id, n, err);
+        return add_symbol(work, id, 0, n, err);
     }
     QK_TRY(add_characters(pairs, s, n, work, err));
     return merge_all(pairs, work, err);

@@ -5,7 +5,7 @@
 #include "ckpt/json.h"
 #include "vocabulary.h"
 
-enum { qk_no_token = UINT32_MAX };
+#define QK_NO_TOKEN UINT32_MAX
 
 struct qk_merge {
     uint32_t left, right; /* ids */
@@ -19,7 +19,7 @@ struct qk_byte_pairs {
     size_t n_merges;
     const char *prefix, *suffix; /* of characters inside a word, and of its last; "" for none */
     bool has_unknown, fuse_unknown, ignore_merges, byte_fallback;
-    uint32_t unknown; /* qk_no_token: named, but not in the vocabulary */
+    uint32_t unknown; /* QK_NO_TOKEN: named, but not in the vocabulary */
     uint32_t byte_ids[256];
     bool has_byte[256];
 };
@@ -36,7 +36,7 @@ struct qk_pair_work {
 
 struct qk_symbol {
     uint32_t id;
-    uint32_t length;     /* bytes of the piece; 0: merged into the symbol before it */
+    uint32_t begin, end; /* bytes of the piece; empty: merged into the symbol before it */
     uint32_t prev, next; /* UINT32_MAX: none */
 };
 

@@ -139,7 +139,7 @@ enum qk_code qk_byte_pairs_read(const struct qk_json *model, const char *where, 
     QK_TRY(qk_json_opt_string(model, "unk_token", NULL, where, &unknown, err));
     pairs.has_unknown = unknown != NULL;
     if (unknown == NULL || !qk_vocabulary_find(vocabulary, unknown, strlen(unknown), &pairs.unknown)) {
-        pairs.unknown = qk_no_token; /* an error only for a text that needs it */
+        pairs.unknown = QK_NO_TOKEN; /* an error only for a text that needs it */
     }
     QK_TRY(read_affixes(model, where, &pairs, err));
     QK_TRY(read_merges(&pairs, qk_json_get(model, "merges"), where, err));

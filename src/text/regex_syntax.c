@@ -154,13 +154,14 @@ static enum qk_code class_operand(struct translation *t, size_t depth, struct qk
             struct qk_str inner = {0};
             bool plain;
             enum qk_code code = bracket(t, depth + 1, &inner, &plain);
-            if (code == QK_OK && plain) {
+            if (inner.failed) {
+                items->failed = true;
+            } else if (code == QK_OK && plain) {
                 qk_str_addn(items, inner.s + 1, inner.len - 2);
             } else if (code == QK_OK) {
                 qk_str_add(nested, nested->len > 0 ? "|" : "");
                 qk_str_add(nested, inner.s);
             }
-            items->failed |= inner.failed;
             qk_str_release(&inner);
             QK_TRY(code);
         } else if (first && *t->p == ']') {

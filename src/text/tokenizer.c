@@ -83,12 +83,10 @@ static enum qk_code put_piece(const struct qk_tokenizer *self, const struct qk_a
                               struct qk_pair_work *work, struct output *out, struct qk_err *err)
 {
     QK_TRY(qk_byte_pairs_encode(&self->pairs, text->s + piece.begin, piece.end - piece.begin, work, err));
-    size_t at = piece.begin;
+    const uint32_t *begin = text->begin + piece.begin, *end = text->end + piece.begin;
     for (size_t i = 0; i < work->n; i++) {
-        size_t end = at + work->symbols[i].length; /* beyond the piece only for a prefix in bytes */
-        size_t last = end <= piece.end ? end - 1 : piece.end - 1;
-        QK_TRY(put(out, work->symbols[i].id, text->begin[at < piece.end ? at : piece.end - 1], text->end[last], err));
-        at = end;
+        struct qk_symbol symbol = work->symbols[i];
+        QK_TRY(put(out, symbol.id, begin[symbol.begin], end[symbol.end - 1], err));
     }
     return QK_OK;
 }

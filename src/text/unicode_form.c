@@ -89,7 +89,8 @@ static bool begins_stretch(uint32_t c)
     int last = 0;
     utf8proc_ssize_t n = utf8proc_decompose_char((utf8proc_int32_t)c, first, max_decomposition,
                                                  (utf8proc_option_t)(UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT), &last);
-    bool jamo = n > 0 && first[0] >= 0x1160 && first[0] <= 0x11ff; /* vowels and final consonants of Hangul */
+    /* vowels and final consonants of Hangul; U+11A7 is neither, though utf8proc would let it vanish into a syllable */
+    bool jamo = n > 0 && first[0] >= 0x1160 && first[0] <= 0x11ff && first[0] != 0x11a7;
     return n > 0 && !jamo && !qk_is_mark((uint32_t)first[0]) && combining_class(first[0]) == 0;
 }
 

@@ -36,10 +36,11 @@ struct qk_text_span {
 /* Owned by the caller: starts as {0}, release with qk_encoding_release. */
 struct qk_encoding {
     size_t n;
-    uint32_t *ids;              /* (n) */
-    struct qk_text_span *spans; /* (n); ascending begins. Where normalisation turned several characters into others, all
-                                 * tokens of that stretch have the whole of it; what has no place in the text (a
-                                 * template's special token, a space put in front) has an empty span where it stands */
+    uint32_t *ids; /* (n) */
+    /* (n). Ascending, except where a character without token stands before one that falls back to bytes. Where
+     * normalisation turned several characters into others, all tokens of that stretch have the whole of it; what has no
+     * place in the text (a template's special token, a space put in front) has an empty span where it stands. */
+    struct qk_text_span *spans;
 };
 
 /* text: n bytes, NUL included, of any kind; what is not UTF-8 becomes U+FFFD, one for each maximal broken sequence.
