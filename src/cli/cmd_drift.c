@@ -1,14 +1,13 @@
 /* qkscope drift BASE TUNED… -o RUN.h5: weight metrics per layer and head. */
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "analyses/drift.h"
 #include "base/file.h"
 #include "base/str.h"
 #include "cli/command.h"
+#include "drift_answer.h"
 #include "run/drift.h"
 #include "run/drift_summary.h"
 #include "store/store.h"
@@ -160,102 +159,6 @@ static enum qk_code resume(struct drift_command *c, struct qk_err *err)
 
 /* ---- the short answer ------------------------------------------------------------------------------------------- */
 
-static const char *const side_names[QK_N_SUMMARY_SIDES] = {"q", "k", "qk"};
-
-static void add_cell(struct qk_str *out, double value)
-{
-    if (isfinite(value)) {
-        qk_str_addf(out, "  %9.3g", value);
-    } else {
-        qk_str_add(out, "          -");
-    }
-}
-
-static void add_text(struct qk_str *out, const struct drift_command *c, size_t i, const struct qk_drift_summary *s)
-{
-    qk_str_addf(out,
-                "%s against %s\n  median relative drift of heads\n  kind     layers          q          k         qk\n",
-                c->inputs[i].name, c->inputs[0].name);
-    for (size_t kind = 0; kind < QK_N_LAYER_KINDS; kind++) {
-        if (s->n_layers[kind] > 0 && kind != QK_LAYER_NONE) {
-            qk_str_addf(out, "  %-8s %6zu", qk_layer_kind_name((enum qk_layer_kind)kind), s->n_layers[kind]);
-            for (size_t side = 0; side < QK_N_SUMMARY_SIDES; side++) {
-                add_cell(out, s->median[kind][side]);
-            }
-            qk_str_addc(out, '\n');
-        }
-    }
-    qk_str_add(out, s->n_top_layers > 0 ? "  most drifted layers:" : "");
-    for (size_t t = 0; t < s->n_top_layers; t++) {
-        qk_str_addf(out, "%s %zu (%.3g)", t == 0 ? "" : ",", s->top_layers[t].layer, s->top_layers[t].value);
-    }
-    qk_str_add(out, s->n_top_heads > 0 ? "\n  most drifted heads: " : "");
-    for (size_t t = 0; t < s->n_top_heads; t++) {
-        qk_str_addf(out, "%s layer %zu head %zu (%.3g)", t == 0 ? "" : ",", s->top_heads[t].layer, s->top_heads[t].head,
-                    s->top_heads[t].value);
-    }
-    qk_str_add(out, s->n_top_heads > 0 ? "\n" : "");
-    qk_str_add(out, s->n_modules > 0 ? "  median over layers by module:" : "");
-    for (size_t m = 0, shown = 0; m < s->n_modules; m++) {
-        if (isfinite(s->modules[m])) {
-            qk_str_addf(out, "%s %s %.3g", shown++ == 0 ? "" : ",", qk_module_name(m), s->modules[m]);
-        }
-    }
-    qk_str_add(out, s->n_modules > 0 ? "\n" : "");
-    if (s->n_identical + s->n_at_floor + s->n_undefined > 0) {
-        qk_str_addf(out, "  of %zu heads of W_Q and W_K: %zu identical, %zu at the rounding floor, %zu undefined\n",
-                    s->n_heads + s->n_undefined, s->n_identical, s->n_at_floor, s->n_undefined);
-    }
-}
-
-static void add_places(struct qk_str *out, const char *key, const struct qk_summary_place *places, size_t n, bool heads)
-{
-    qk_str_addf(out, ", \"%s\": [", key);
-    for (size_t t = 0; t < n; t++) {
-        qk_str_addf(out, "%s{\"layer\": %zu", t == 0 ? "" : ", ", places[t].layer);
-        if (heads) {
-            qk_str_addf(out, ", \"head\": %zu", places[t].head);
-        }
-        qk_str_add(out, ", \"rel_drift\": ");
-        qk_str_add_json_double(out, places[t].value);
-        qk_str_addc(out, '}');
-    }
-    qk_str_addc(out, ']');
-}
-
-static void add_json(struct qk_str *out, const struct drift_command *c, size_t i, const struct qk_drift_summary *s)
-{
-    qk_str_add(out, i == 1 ? "\n  {\"name\": " : ",\n  {\"name\": ");
-    qk_str_add_json(out, c->inputs[i].name);
-    qk_str_add(out, ", \"median_rel_drift\": {");
-    for (size_t kind = 0, shown = 0; kind < QK_N_LAYER_KINDS; kind++) {
-        if (s->n_layers[kind] == 0) {
-            continue;
-        }
-        qk_str_addf(out, "%s\"%s\": {\"layers\": %zu", shown++ == 0 ? "" : ", ",
-                    qk_layer_kind_name((enum qk_layer_kind)kind), s->n_layers[kind]);
-        for (size_t side = 0; side < QK_N_SUMMARY_SIDES; side++) {
-            qk_str_addf(out, ", \"%s\": ", side_names[side]);
-            qk_str_add_json_double(out, s->median[kind][side]);
-        }
-        qk_str_addc(out, '}');
-    }
-    qk_str_add(out, "}, \"ranked_by\": ");
-    qk_str_add_json(out, s->ranked_by == NULL ? "" : s->ranked_by);
-    add_places(out, "top_layers", s->top_layers, s->n_top_layers, false);
-    add_places(out, "top_heads", s->top_heads, s->n_top_heads, true);
-    qk_str_add(out, ", \"modules\": {");
-    for (size_t m = 0, shown = 0; m < s->n_modules; m++) {
-        if (isfinite(s->modules[m])) {
-            qk_str_addf(out, "%s\"%s\": ", shown++ == 0 ? "" : ", ", qk_module_name(m));
-            qk_str_add_json_double(out, s->modules[m]);
-        }
-    }
-    qk_str_addf(out,
-                "}, \"heads\": {\"all\": %zu, \"identical\": %zu, \"at_rounding_floor\": %zu, \"undefined\": %zu}}",
-                s->n_heads + s->n_undefined, s->n_identical, s->n_at_floor, s->n_undefined);
-}
-
 static enum qk_code print_summary(struct drift_command *c, struct qk_err *err)
 {
     struct qk_str out = {0};
@@ -275,9 +178,10 @@ static enum qk_code print_summary(struct drift_command *c, struct qk_err *err)
             return code;
         }
         if (json) {
-            add_json(&out, c, i, &summary);
+            qk_str_add(&out, i == 1 ? "\n  " : ",\n  ");
+            qk_drift_answer_json(&out, c->inputs[i].name, &summary);
         } else {
-            add_text(&out, c, i, &summary);
+            qk_drift_answer_text(&out, c->inputs[0].name, c->inputs[i].name, &summary);
         }
     }
     qk_str_add(&out, json ? "\n]}\n" : "");

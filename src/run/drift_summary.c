@@ -43,11 +43,12 @@ static double median(double *values, size_t n)
     return n % 2 == 1 ? values[n / 2] : 0.5 * (values[n / 2 - 1] + values[n / 2]);
 }
 
-/* The finite values of one row to r->sorted behind the n that are there; gives the new number. */
+/* The finite values of one row's heads (the first along a third axis: the largest angle) to r->sorted behind the n that
+ * are there; gives the new number. */
 static size_t gather(const struct reader *r, const struct qk_node *node, size_t row, size_t n)
 {
-    size_t width = node->n_values / node->shape[0];
-    for (size_t i = 0; i < width; i++) {
+    size_t width = node->n_values / node->shape[0], step = node->n_dims > 2 ? node->shape[2] : 1;
+    for (size_t i = 0; i < width; i += step) {
         double value = node->v.f64[row * width + i];
         if (isfinite(value)) {
             r->sorted[n++] = value;
@@ -86,13 +87,14 @@ static void rank_heads(const struct reader *r, const struct qk_node *node, struc
     for (size_t l = 0; l < node->shape[0]; l++) {
         for (size_t h = 0; h < node->shape[1]; h++) {
             double value = node->v.f64[l * node->shape[1] + h];
-            if (isfinite(value)) {
+            if (isfinite(value) && value > 0.0) {
                 rank(s->top_heads, &s->n_top_heads, (struct qk_summary_place){l, h, value});
             }
         }
         size_t n = gather(r, node, l, 0);
-        if (n > 0) {
-            rank(s->top_layers, &s->n_top_layers, (struct qk_summary_place){l, 0, median(r->sorted, n)});
+        double middle = median(r->sorted, n);
+        if (n > 0 && middle > 0.0) {
+            rank(s->top_layers, &s->n_top_layers, (struct qk_summary_place){l, 0, middle});
         }
     }
 }
@@ -144,7 +146,16 @@ static void module_medians(const struct reader *r, struct qk_drift_summary *s)
 enum qk_code qk_drift_summarise(const struct qk_table *table, const char *name, struct qk_drift_summary *ret,
                                 struct qk_err *err)
 {
-    static const char *const sides[] = {"q_rel_drift", "k_rel_drift", "qk_rel_drift"};
+    static const char *const columns[QK_N_SUMMARY_COLUMNS] = {
+        [QK_SUMMARY_Q] = "q_rel_drift",
+        [QK_SUMMARY_K] = "k_rel_drift",
+        [QK_SUMMARY_QK] = "qk_rel_drift",
+        [QK_SUMMARY_Q_ANGLE] = "q_principal_angles",
+        [QK_SUMMARY_K_ANGLE] = "k_principal_angles",
+        [QK_SUMMARY_Q_ALIGNABLE] = "q_alignable",
+        [QK_SUMMARY_K_ALIGNABLE] = "k_alignable",
+        [QK_SUMMARY_FLOOR] = "q_noise_floor",
+    };
     bool failed = false;
     struct reader r = {
         .table = table, .name = name, .kinds = qk_table_find(table, "/model/layer_kind"), .failed = &failed};
@@ -162,12 +173,12 @@ enum qk_code qk_drift_summarise(const struct qk_table *table, const char *name, 
     struct qk_drift_summary s = {0};
     count_layers(&r, &s);
     for (size_t kind = 0; kind < QK_N_LAYER_KINDS; kind++) {
-        for (size_t side = 0; side < QK_N_SUMMARY_SIDES; side++) {
-            s.median[kind][side] =
-                kind_median(&r, metric_of(&r, sides[side], ""), qk_layer_kind_name((enum qk_layer_kind)kind));
+        for (size_t i = 0; i < QK_N_SUMMARY_COLUMNS; i++) {
+            s.median[kind][i] =
+                kind_median(&r, metric_of(&r, columns[i], ""), qk_layer_kind_name((enum qk_layer_kind)kind));
         }
     }
-    const char *const ranking[] = {sides[QK_SUMMARY_QK], sides[QK_SUMMARY_Q]};
+    const char *const ranking[] = {columns[QK_SUMMARY_QK], columns[QK_SUMMARY_Q]};
     for (size_t i = 0; i < 2 && s.ranked_by == NULL; i++) {
         const struct qk_node *node = metric_of(&r, ranking[i], "");
         if (node != NULL) {

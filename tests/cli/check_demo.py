@@ -56,7 +56,7 @@ def main():
     assert n == 5 * 12 + 3 * 9
 
     summary = open(f"{demo}/summary.txt").read()
-    top = re.search(r"most drifted heads: +layer (\d+) head (\d+) \(([\d.]+)\)", summary)
+    top = re.search(r"heads +(\d+)\.(\d+) \(([\d.]+)\)", summary)
     qk = drift["qk_rel_drift"][:]
     assert (int(top[1]), int(top[2])) == numpy.unravel_index(numpy.nanargmax(qk), qk.shape)
     assert abs(float(top[3]) - numpy.nanmax(qk)) < 1e-3

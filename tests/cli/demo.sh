@@ -15,5 +15,5 @@ for figure in drift-heatmap drift-by-layer principal-angles qk-distance-drift no
         [ -s "$work/demo/figures/$figure.$kind" ] || { echo "no figure $figure.$kind"; exit 1; }
     done
 done
-grep -q 'most drifted heads' "$work/log"
+grep -q 'most drifted by qk_rel_drift' "$work/log"
 "$3" "$(dirname "$0")/check_demo.py" examples/amnesia "$work/demo"

@@ -1,11 +1,11 @@
 # the bundled pair: numbers that demo checks against numpy, here as users see them
 $ qkscope drift $SRC/examples/amnesia/base $SRC/examples/amnesia/sft -o run.h5
-> sft against base
+> sft against base, medians over heads
 > ...
->   full          3      <0.243~0.001>      <0.232~0.001>      <0.358~0.001>
->   linear        5      <0.197~0.001>      <0.188~0.001>      <0.303~0.001>
+>   full          3    <0.243~0.001>    <0.232~0.001>    <0.358~0.001>     <29.4~0.1>     <28.3~0.1>   <0.0704~0.0002>   <0.0726~0.0002>  <0.00239~0.00002>
+>   linear        5    <0.197~0.001>    <0.188~0.001>    <0.303~0.001> <*>
 > ...
->   most drifted heads:  layer 6 head 3 (<0.588~0.001>), <*>
+>     heads  6.3 (<0.588~0.001>), <*>
 > ...
 
 $ qkscope drift $SRC/examples/amnesia/base $SRC/examples/amnesia/sft -o run.h5
@@ -20,7 +20,7 @@ $ qkscope drift $SRC/examples/amnesia/base $SRC/examples/amnesia/sft
 
 # a checkpoint against itself: exact zeros
 $ qkscope drift $SRC/examples/amnesia/base same=$SRC/examples/amnesia/base -o same.h5
-> same against base
+> same against base, medians over heads
 > ...
 >   of <*> heads of W_Q and W_K: <*> identical, 0 at the rounding floor, 0 undefined
 
@@ -32,8 +32,8 @@ $ qkscope drift $SRC/examples/amnesia/base a=$SRC/examples/amnesia/sft a=$SRC/ex
 ! qkscope: error: two checkpoints are called 'a'
 
 $ qkscope drift $SRC/examples/amnesia/base $SRC/examples/amnesia/sft s=$SRC/examples/amnesia/sft -o two.h5 --layers 2 --metrics 'q_rel_drift' --progress never | grep against
-> sft against base
-> s against base
+> sft against base, medians over heads
+> s against base, medians over heads
 
 # the same numbers whatever the number of threads
 $ for t in 1 2 5; do qkscope drift $SRC/examples/amnesia/base $SRC/examples/amnesia/sft -o t$t.h5 --threads $t >/dev/null; qkscope export t$t.h5 >t$t.tsv; done; cmp t1.tsv t2.tsv && cmp t1.tsv t5.tsv

@@ -11,7 +11,18 @@
 #include "model/model.h"
 
 enum { QK_SUMMARY_TOP = 5, QK_SUMMARY_MODULES = 32 };
-enum qk_summary_side { QK_SUMMARY_Q, QK_SUMMARY_K, QK_SUMMARY_QK, QK_N_SUMMARY_SIDES };
+/* What is summarised per kind of layer: medians over heads. */
+enum qk_summary_column {
+    QK_SUMMARY_Q, /* relative drift of W_Q, W_K and of the routing form */
+    QK_SUMMARY_K,
+    QK_SUMMARY_QK,
+    QK_SUMMARY_Q_ANGLE, /* largest principal angle, radians */
+    QK_SUMMARY_K_ANGLE,
+    QK_SUMMARY_Q_ALIGNABLE, /* share of the drift that a rotation of the head's basis explains */
+    QK_SUMMARY_K_ALIGNABLE,
+    QK_SUMMARY_FLOOR, /* rounding floor of W_Q's relative drift */
+    QK_N_SUMMARY_COLUMNS
+};
 
 struct qk_summary_place {
     size_t layer, head;
@@ -19,9 +30,9 @@ struct qk_summary_place {
 };
 
 struct qk_drift_summary {
-    /* per kind of layer: layers measured, and the median relative drift over their heads (NaN: not measured) */
+    /* per kind of layer: layers measured, and the median of each column over their heads (NaN: not measured) */
     size_t n_layers[QK_N_LAYER_KINDS];
-    double median[QK_N_LAYER_KINDS][QK_N_SUMMARY_SIDES];
+    double median[QK_N_LAYER_KINDS][QK_N_SUMMARY_COLUMNS];
     /* most drifted first, by qk_rel_drift, else q_rel_drift */
     const char *ranked_by; /* NULL: neither was measured */
     size_t n_top_heads, n_top_layers;
