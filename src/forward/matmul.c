@@ -39,22 +39,24 @@ size_t qk_projection_rows(const struct qk_projection_weight *w)
     return rows;
 }
 
-static enum qk_code check_block(const struct qk_rows *block, size_t d, struct qk_err *err)
+static enum qk_code check_block(const struct qk_ckpt *ckpt, const struct qk_rows *block, size_t d, struct qk_err *err)
 {
+    const struct qk_tensor *t = block->tensor;
+    const char *file = ckpt->shards[t->shard].path;
     uint64_t rows, cols;
     qk_rows_shape(block, &rows, &cols);
     if (cols != d) {
-        return qk_fail(err, QK_EFORMAT, "tensor '%s': inputs of a projection (expected %zu, found %llu)",
-                       block->tensor->name, d, (unsigned long long)cols);
+        return qk_fail(err, QK_EFORMAT, "%s: %s: does not fit the product (expected %zu columns, found %llu)", file,
+                       t->name, d, (unsigned long long)cols);
     }
     if (block->first > rows || block->count > rows - block->first) {
-        return qk_fail(err, QK_EFORMAT, "tensor '%s': rows of a projection (expected at least %llu, found %llu)",
-                       block->tensor->name, (unsigned long long)(block->first + block->count),
+        return qk_fail(err, QK_EFORMAT, "%s: %s: too few rows (expected %llu from row %llu on, found %llu in all)",
+                       file, t->name, (unsigned long long)block->count, (unsigned long long)block->first,
                        (unsigned long long)rows);
     }
-    if (!qk_dtype_info(block->tensor->dtype)->is_float) {
-        return qk_fail(err, QK_EUNSUPPORTED, "tensor '%s': dtype (expected a floating-point type, found %s)",
-                       block->tensor->name, qk_dtype_info(block->tensor->dtype)->name);
+    if (!qk_dtype_info(t->dtype)->is_float) {
+        return qk_fail(err, QK_EUNSUPPORTED, "%s: %s: not a weight (expected a floating-point type, found %s)", file,
+                       t->name, qk_dtype_info(t->dtype)->name);
     }
     return QK_OK;
 }
@@ -75,10 +77,11 @@ static enum qk_code read_bias(const struct qk_ckpt *ckpt, const struct qk_projec
 {
     for (size_t i = 0, at = 0; i < w->n_bias; i++) {
         const struct qk_rows *rows = &w->bias[i];
-        QK_TRY(check_block(rows, 1, err));
+        QK_TRY(check_block(ckpt, rows, 1, err));
         if (rows->count != w->blocks[i].count) {
-            return qk_fail(err, QK_EFORMAT, "tensor '%s': elements of a bias (expected %llu, found %llu)",
-                           rows->tensor->name, (unsigned long long)w->blocks[i].count, (unsigned long long)rows->count);
+            return qk_fail(err, QK_EFORMAT, "%s: %s: bias of another size than its rows (expected %llu, found %llu)",
+                           ckpt->shards[rows->tensor->shard].path, rows->tensor->name,
+                           (unsigned long long)w->blocks[i].count, (unsigned long long)rows->count);
         }
         QK_TRY(qk_tile_read(ckpt, rows, rows->first, (size_t)rows->count, 1, raw, bias + at, err));
         at += (size_t)rows->count;
@@ -145,7 +148,7 @@ static enum qk_code run(struct matmul_job *job, struct qk_pool *pool, float **re
     assert(job->ldx >= job->d && job->ldy >= job->n_rows && (w->n_bias == 0 || w->n_bias == w->n_blocks));
     job->tile_rows = choose_tile_rows(job->n_rows, job->d, job->n_tokens);
     for (size_t i = 0; i < w->n_blocks; i++) {
-        QK_TRY(check_block(&w->blocks[i], job->d, err));
+        QK_TRY(check_block(job->ckpt, &w->blocks[i], job->d, err));
         size_t count = (size_t)w->blocks[i].count;
         job->first_tile[i + 1] = job->first_tile[i] + count / job->tile_rows + (count % job->tile_rows != 0);
     }
