@@ -14,13 +14,13 @@
 #include "run/drift.h"
 #include "selection.h"
 
-enum { QK_RUN_TILE = 512 }; /* columns per tile */
+enum { QK_RUN_TILE = 256 }; /* columns per tile */
 
 /* Scratch of one worker. */
 struct qk_worker {
     struct qk_head_reader *base, *tuned;
-    double *tile, *scaled_tile; /* 2K × QK_RUN_TILE each */
-    double *c, *scaled_c;       /* (2K)² each */
+    double *tile, *packed;      /* both sides of QK_RUN_TILE columns: as decoded, and packed for the products */
+    double *sums, *scaled_sums; /* Grams being added up */
     double *rows;               /* two Grams with norm weights folded in */
     double *work;               /* of the projection and distance metrics */
     struct qk_form *bands;

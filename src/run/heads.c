@@ -1,9 +1,8 @@
 /* The heads of one layer, batch by batch: Grams by streaming, then the routing forms. */
 #include <math.h>
-#include <string.h>
 
 #include "drift_run.h"
-#include "num/blas.h"
+#include "num/gram_tile.h"
 
 bool qk_layer_has_scaled(const struct qk_layer_run *layer)
 {
@@ -17,43 +16,6 @@ struct qk_row_weights qk_layer_row_weights(const struct qk_layer_run *layer, siz
     }
     size_t offset = layer->base->qk_norm_kind == QK_QK_NORM_ALL ? head * layer->k : 0;
     return (struct qk_row_weights){layer->w[side][0] + offset, layer->w[side][1] + offset};
-}
-
-/* Δ := tuned − base below the base in the stacked tile of n columns. */
-static void subtract_base(double *tile, size_t k, size_t n)
-{
-    double *delta = tile + k * n;
-    for (size_t i = 0; i < k * n; i++) {
-        delta[i] -= tile[i];
-    }
-}
-
-/* The tile with the input norm weights folded in: W0 diag(g0) and W1 diag(g1) − W0 diag(g0). */
-static void scale_tile(const struct qk_layer_run *layer, const double *tile, size_t col, size_t n, double *out)
-{
-    const double *g0 = layer->g[0] + col, *g1 = layer->g[1] + col;
-    size_t k = layer->k;
-    for (size_t i = 0; i < k; i++) {
-        const double *w = tile + i * n, *delta = tile + (k + i) * n;
-        double *sw = out + i * n, *sdelta = out + (k + i) * n;
-        for (size_t j = 0; j < n; j++) {
-            sw[j] = w[j] * g0[j];
-            sdelta[j] = delta[j] * g1[j] + w[j] * (g1[j] - g0[j]);
-        }
-    }
-}
-
-/* One update of c; the changed half is left out where it is zero. */
-static void add_tile(size_t k, size_t n, const double *tile, bool unchanged, bool first, double *c)
-{
-    if (!unchanged) {
-        qk_gram_add_tile(k, n, tile, first, c);
-        return;
-    }
-    if (first) {
-        memset(c, 0, 4 * k * k * sizeof(*c));
-    }
-    qk_syrk_t(k, n, tile, n, 1.0, c, 2 * k);
 }
 
 enum qk_code qk_stream_head(const struct qk_layer_run *layer, size_t head, struct qk_worker *worker,
@@ -70,21 +32,19 @@ enum qk_code qk_stream_head(const struct qk_layer_run *layer, size_t head, struc
     for (size_t col = 0; col < layer->d; col += QK_RUN_TILE) {
         size_t n = layer->d - col < QK_RUN_TILE ? layer->d - col : QK_RUN_TILE;
         QK_TRY(qk_head_reader_tile(worker->base, col, n, tile, n, noise ? &ulp_base : NULL, err));
-        if (same) {
-            memset(tile + k * n, 0, k * n * sizeof(*tile));
-        } else {
+        if (!same) {
             QK_TRY(qk_head_reader_tile(worker->tuned, col, n, tile + k * n, n, noise ? &ulp_tuned : NULL, err));
-            subtract_base(tile, k, n);
         }
-        add_tile(k, n, tile, same, col == 0, worker->c);
+        qk_gram_tile_pack(k, n, tile, same ? NULL : tile + k * n, n, worker->packed);
+        qk_gram_tile_add(k, n, worker->packed, same, col == 0, worker->sums);
         if (scaled != NULL) {
-            scale_tile(layer, tile, col, n, worker->scaled_tile);
-            add_tile(k, n, worker->scaled_tile, same && layer->same_g, col == 0, worker->scaled_c);
+            qk_gram_tile_scale(k, n, layer->g[0] + col, layer->g[1] + col, worker->packed);
+            qk_gram_tile_add(k, n, worker->packed, same && layer->same_g, col == 0, worker->scaled_sums);
         }
     }
-    qk_gram_finish(raw, worker->c);
+    qk_gram_tile_finish(raw, worker->sums);
     if (scaled != NULL) {
-        qk_gram_finish(scaled, worker->scaled_c);
+        qk_gram_tile_finish(scaled, worker->scaled_sums);
     }
     *ret_ulp2 = ulp_base + (same ? ulp_base : ulp_tuned);
     return QK_OK;

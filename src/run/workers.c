@@ -5,6 +5,7 @@
 #include "drift_run.h"
 #include "drift_table.h"
 #include "module_chunk.h"
+#include "num/gram_tile.h"
 
 /* Budgets in doubles: the Grams of a batch of KV groups, and all slots for evaluations from the matrices. */
 enum { BATCH_DOUBLES = 10 * 1024 * 1024, SLOT_DOUBLES = 6 * 1024 * 1024 };
@@ -62,7 +63,8 @@ enum qk_code qk_sizes_of(const struct qk_run_input *base, size_t n_workers, unsi
     sizes.n_slots = SLOT_DOUBLES / per_slot < n_workers ? SLOT_DOUBLES / per_slot : n_workers;
     sizes.n_slots = larger(sizes.n_slots, 1);
     size_t k = sizes.k;
-    size_t per_worker = 4 * k * QK_RUN_TILE + 8 * k * k + 2 * qk_gram_size(k) + sizes.work;
+    size_t per_worker = 2 * k * QK_RUN_TILE + qk_gram_tile_size(k, QK_RUN_TILE) + 2 * qk_gram_sums_size(k) +
+                        2 * qk_gram_size(k) + sizes.work;
     size_t readers = k == 0 ? 0 : 2 * qk_head_reader_bytes(base->model, QK_RUN_TILE);
     sizes.total_bytes = sizeof(double) * (sizes.gram_doubles + sizes.n_slots * slot_doubles(&sizes)) +
                         n_workers * (sizeof(double) * per_worker + readers + 2 * QK_CHUNK_BYTES);
@@ -77,13 +79,13 @@ static bool init_scratch(struct qk_worker *worker, const struct qk_sizes *sizes)
         return true;
     }
     worker->tile = qk_alloc_aligned(2 * k * QK_RUN_TILE, sizeof(double));
-    worker->scaled_tile = qk_alloc_aligned(2 * k * QK_RUN_TILE, sizeof(double));
-    worker->c = qk_alloc_aligned(4 * k * k, sizeof(double));
-    worker->scaled_c = qk_alloc_aligned(4 * k * k, sizeof(double));
+    worker->packed = qk_alloc_aligned(qk_gram_tile_size(k, QK_RUN_TILE), sizeof(double));
+    worker->sums = qk_alloc_aligned(qk_gram_sums_size(k), sizeof(double));
+    worker->scaled_sums = qk_alloc_aligned(qk_gram_sums_size(k), sizeof(double));
     worker->rows = qk_alloc_aligned(2 * qk_gram_size(k), sizeof(double));
     worker->work = qk_alloc_aligned(sizes->work, sizeof(double));
     worker->bands = qk_calloc(k / 2 + 1, sizeof(*worker->bands));
-    return worker->tile != NULL && worker->scaled_tile != NULL && worker->c != NULL && worker->scaled_c != NULL &&
+    return worker->tile != NULL && worker->packed != NULL && worker->sums != NULL && worker->scaled_sums != NULL &&
            worker->rows != NULL && worker->work != NULL && worker->bands != NULL;
 }
 
@@ -139,8 +141,8 @@ void qk_workers_release(struct qk_drift_run *run)
         struct qk_worker *worker = &run->workers[i];
         qk_head_reader_free(worker->base);
         qk_head_reader_free(worker->tuned);
-        void *const blocks[] = {worker->tile, worker->scaled_tile, worker->c,        worker->scaled_c, worker->rows,
-                                worker->work, worker->bands,       worker->chunk[0], worker->chunk[1]};
+        void *const blocks[] = {worker->tile, worker->packed, worker->sums,     worker->scaled_sums, worker->rows,
+                                worker->work, worker->bands,  worker->chunk[0], worker->chunk[1]};
         for (size_t b = 0; b < sizeof(blocks) / sizeof(blocks[0]); b++) {
             qk_free(blocks[b]);
         }
