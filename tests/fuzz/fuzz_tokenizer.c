@@ -8,8 +8,7 @@
 static const char *const texts[] = {
     "",
     "a",
-    " Hello  wORLD's 123,456\n\n\t x \xc3\xa9"
-    "e\xcc\x81\xef\xac\x81 <s></s><|x|> \xe2\x96\x81\xf0\x9f\x98\x80",
+    " Hello  wORLD's 123,456\n\n\t x \xc3\xa9 e\xcc\x81\xef\xac\x81 <s></s><|x|> \xe2\x96\x81\xf0\x9f\x98\x80",
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab",
     "\xff\xe2\x82 \xed\xa0\x80\xcc\x81\xcc\xa3\xe1\x84\x80\xe1\x85\xa1",
 };
