@@ -153,6 +153,9 @@ static enum qk_state distance_drift(const struct qk_drift_unit *unit, double *ds
     if (!r->finite || !(r->raw.base2 > 0.0)) {
         return QK_STATE_UNDEFINED;
     }
+    if (!isfinite(r->raw.base2) || !isfinite(r->raw.delta2)) {
+        return QK_STATE_NOT_CONVERGED;
+    }
     memcpy(dst, r->distance, r->n_tau * sizeof(*dst));
     return QK_STATE_DEFINED;
 }
@@ -165,6 +168,9 @@ static enum qk_state band_drift(const struct qk_drift_unit *unit, double *dst)
     }
     if (!r->finite || !(r->raw.base2 > 0.0)) {
         return QK_STATE_UNDEFINED;
+    }
+    if (!isfinite(r->raw.base2) || !isfinite(r->raw.delta2)) {
+        return QK_STATE_NOT_CONVERGED;
     }
     memcpy(dst, r->band, r->n_pair * sizeof(*dst));
     return QK_STATE_DEFINED;

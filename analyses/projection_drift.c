@@ -137,10 +137,8 @@ static enum qk_state cosine(const struct qk_drift_unit *unit, double *dst)
     if (!p->finite || p->base2 <= 0.0 || tuned2(p) <= vanished * p->base2) {
         return QK_STATE_UNDEFINED;
     }
-    double n0 = sqrt(p->base2), n1 = sqrt(tuned2(p));
-    double growth = (2.0 * p->cross + p->delta2) / (n0 + n1);
-    double loss = fmax((p->delta2 - growth * growth) / (2.0 * n0 * n1), 0.0);
-    return put(dst, fmax(1.0 - loss, -1.0));
+    *dst = qk_cosine_from_change(p->base2, p->cross, p->delta2);
+    return isnan(*dst) ? QK_STATE_NOT_CONVERGED : QK_STATE_DEFINED;
 }
 
 static enum qk_state spectral_delta(const struct qk_drift_unit *unit, double *dst)

@@ -14,7 +14,11 @@ static enum qk_state rel_drift(const struct qk_drift_unit *unit, double *dst)
     if (!r->finite || !(r->raw.base2 > 0.0)) {
         return QK_STATE_UNDEFINED;
     }
-    *dst = r->identical ? 0.0 : sqrt(r->raw.delta2) / sqrt(r->raw.base2);
+    double value = r->identical ? 0.0 : sqrt(r->raw.delta2) / sqrt(r->raw.base2);
+    if (!isfinite(value)) {
+        return QK_STATE_NOT_CONVERGED;
+    }
+    *dst = value;
     return QK_STATE_DEFINED;
 }
 
@@ -30,14 +34,11 @@ static enum qk_state cosine(const struct qk_drift_unit *unit, double *dst)
         *dst = 1.0;
         return QK_STATE_DEFINED;
     }
-    if (!(m->base2 + change2 > vanished * m->base2)) {
+    if (m->base2 + change2 <= vanished * m->base2) {
         return QK_STATE_UNDEFINED;
     }
-    double n0 = sqrt(m->base2), n1 = sqrt(m->base2 + change2);
-    double growth = change2 / (n0 + n1);
-    double loss = fmax((m->delta2 - growth * growth) / (2.0 * n0 * n1), 0.0);
-    *dst = fmax(1.0 - loss, -1.0);
-    return QK_STATE_DEFINED;
+    *dst = qk_cosine_from_change(m->base2, m->cross, m->delta2);
+    return isnan(*dst) ? QK_STATE_NOT_CONVERGED : QK_STATE_DEFINED;
 }
 
 static enum qk_state effective(const struct qk_drift_unit *unit, double *dst)

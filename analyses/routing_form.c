@@ -14,6 +14,13 @@ bool qk_form_needs_direct(double delta2, double terms)
     return terms > 0.0 && !(delta2 > direct_threshold * terms);
 }
 
+/* A sum of squares without the rounding below zero; NaN (an overflow of float64 weights) stays NaN, unlike with fmax.
+ */
+static double not_negative(double x)
+{
+    return x < 0.0 ? 0.0 : x;
+}
+
 void qk_form_from_grams(const struct qk_gram *q, const struct qk_gram *k, struct qk_form *ret)
 {
     size_t n = q->k;
@@ -31,8 +38,23 @@ void qk_form_from_grams(const struct qk_gram *q, const struct qk_gram *k, struct
     }
     ret->base2 = base2;
     ret->cross = cross;
-    ret->delta2 = fmax(moved_q + 2.0 * mixed + moved_k, 0.0);
+    ret->delta2 = not_negative(moved_q + 2.0 * mixed + moved_k);
     ret->terms = fabs(moved_q) + 2.0 * fabs(mixed) + fabs(moved_k);
+}
+
+double qk_cosine_from_change(double base2, double cross, double delta2)
+{
+    double change2 = 2.0 * cross + delta2, n0 = sqrt(base2), n1 = sqrt(base2 + change2), cosine;
+    if (n1 > 2.0 * n0) { /* the loss would be the small difference of two numbers of size n1² */
+        cosine = (base2 + cross) / n0 / n1;
+    } else {
+        double growth = change2 / (n0 + n1);
+        cosine = 1.0 - not_negative((delta2 - growth * growth) / (2.0 * n0 * n1));
+    }
+    if (!isfinite(n1) || isnan(cosine)) {
+        return NAN;
+    }
+    return cosine < -1.0 ? -1.0 : cosine > 1.0 ? 1.0 : cosine;
 }
 
 static double weight_at(const double *w, size_t i)
@@ -65,7 +87,7 @@ double qk_form_relative2(const struct qk_form *form, double log_ratio, double *r
     double moved = r * r * (form->delta2 / form->base2);
     double mixed = 2.0 * r * growth * (form->cross / form->base2);
     *ret_terms = r * r * (form->terms / form->base2) + fabs(mixed) + growth * growth;
-    return fmax(moved + mixed + growth * growth, 0.0);
+    return not_negative(moved + mixed + growth * growth);
 }
 
 /* ---- from the matrices ------------------------------------------------------------------------------------------ */

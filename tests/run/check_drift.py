@@ -116,6 +116,11 @@ def against_reference(qkscope, base, tuned, out):
                   2 * np.pi / a[layer].freq)
         else:
             expect(np.all(np.isnan(file["/model/qk_band_wavelength"][layer])), f"wavelength of NoPE layer {layer}")
+    known = {*ref.layer_metrics(a[0], b[0], tau[:1]), "module_rel_drift", "outer_rel_drift",
+             *(f"{s}_{n}" for s in "qk" for n in ("angle_method", "principal_angles", "grassmann"))}
+    own = [n for n in run if isinstance(run.get(n, getlink=True), h5py.HardLink)]  # soft links lead to the axes
+    made = {n for n in own if not n.endswith("_state")}
+    expect(made == known, f"metrics without an independent computation, or the reverse: {sorted(made ^ known)}")
     outer = {"embedding": "model.embed_tokens.weight", "final_norm": "model.norm.weight", "lm_head": "lm_head.weight"}
     for i, role in enumerate(file["/model/outer"].asstr()[:]):
         name = outer.get(role)
@@ -205,6 +210,33 @@ def special_heads(base_layer, tensors, rng, prefix):
     tensors[prefix + "self_attn.k_proj.weight"] = (kk.reshape(-1, kk.shape[2]), d)
 
 
+def extreme(qkscope, source, tensors, layers, work, rng):
+    """Heads that grew beyond what sums of fourth powers can hold: right, or without a value; never a silent zero."""
+    name, k = "model.layers.0.self_attn.{}_proj.weight", layers[0].k
+    grown = dict(tensors)
+    q, keys = (grown[name.format(s)][0].copy() for s in "qk")
+    q[:k] *= 1e8
+    q[k : 2 * k] = 1e8 * (q[k : 2 * k] + 0.05 * rng.standard_normal(q[k : 2 * k].shape))
+    q[-k:] *= 1e150
+    keys[-k:] *= 1e150
+    grown[name.format("q")], grown[name.format("k")] = (q, "F64"), (keys, "F64")
+    base = make(os.path.join(work, "extreme", "base"), source, {n: (t, "F64") for n, (t, _) in tensors.items()})
+    tuned = make(os.path.join(work, "extreme", "tuned"), source, grown)
+    run = drift(qkscope, base, tuned, os.path.join(work, "extreme.h5"))["/drift/tuned"]
+    close("q_cosine", "scaled by 1e8", run["q_cosine"][0, 0], 1.0)
+    w0, w1 = (t[name.format("q")][0][k : 2 * k] for t in (tensors, grown))
+    close("q_cosine", "grown by 1e8", run["q_cosine"][0, 1], ref.cosine(w0, w1))
+    k0 = tensors[name.format("k")][0][:k]
+    close("qk_cosine", "scaled by 1e8", run["qk_cosine"][0, 0], 1.0)
+    close("qk_cosine", "grown by 1e8", run["qk_cosine"][0, 1], ref.cosine(ref.form(w0, k0), ref.form(w1, k0)))
+    last = layers[0].heads - 1
+    close("q_cosine", "scaled by 1e150", run["q_cosine"][0, last], 1.0)
+    close("q_rel_drift", "scaled by 1e150", run["q_rel_drift"][0, last], 1e150)
+    for metric in ("qk_rel_drift", "qk_cosine", "qk_distance_drift"):
+        state, value = run[metric + "_state"][0, last], run[metric][0, last]
+        expect(state == 2 and np.all(np.isnan(value)), f"{metric} beyond float64: state {state}, {value}")
+
+
 FAMILIES = {
     "partial": {"model_type": "llama", "rope_theta": 10000.0, "partial_rotary_factor": 0.75},
     "olmo2": {"model_type": "olmo2", "rope_theta": 500000.0},
@@ -271,6 +303,8 @@ def made(qkscope, data, work):
         tuned = make(os.path.join(work, pair, "special", "tuned"), source, special)
         run = against_reference(qkscope, base, tuned, os.path.join(work, pair, "special.h5"))
         exact_zeros(run, 2, layers[2].heads, layers[2].kv)
+        if pair == "llama":
+            extreme(qkscope, source, tensors, layers, work, rng)
         expect(run["q_alignable"][0, 2] > 1 - 1e-12, f"{pair}: a rotated head is not alignable")
         mixed = make(os.path.join(work, pair, "mixed", "tuned"), source, moved(tensors, rng, 0.01, "BF16"))
         against_reference(qkscope, base, mixed, os.path.join(work, pair, "mixed.h5"))

@@ -91,6 +91,9 @@ bool qk_form_needs_direct(double delta2, double terms);
 void qk_form_from_grams(const struct qk_gram *q, const struct qk_gram *k, struct qk_form *ret);
 /* The Grams of rows scaled by w: out's a, f, e (out laid out by qk_gram_init, may not be g). */
 void qk_gram_scale_rows(const struct qk_gram *g, const struct qk_row_weights *w, struct qk_gram *out);
+/* ⟨X0, X1⟩ / (‖X0‖ ‖X1‖) from base2 = ‖X0‖² > 0, cross = ⟨X1 − X0, X0⟩ and delta2 = ‖X1 − X0‖²: as 1 − loss, so that
+ * the loss of tiny changes keeps its digits. NaN where float64 overflows. */
+double qk_cosine_from_change(double base2, double cross, double delta2);
 /* ‖r·M1 − M0‖² / ‖M0‖² with r = exp(log_ratio); *ret_terms its terms' sizes. */
 double qk_form_relative2(const struct qk_form *form, double log_ratio, double *ret_terms);
 
