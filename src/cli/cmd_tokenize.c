@@ -242,7 +242,7 @@ static const char *const operand_help[] = {
 };
 
 static const char *const examples[] = {
-    "printf 'Hello world' | qkscope tokenize examples/amnesia/base",
+    "qkscope tokenize CKPT text.txt",
     "One line per token: id, first byte, end, spelling.",
     "qkscope tokenize examples/amnesia/base examples/amnesia/haystack.txt | wc -l",
     "How many tokens a file has.",
