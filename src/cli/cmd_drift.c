@@ -31,42 +31,46 @@ struct drift_command {
 
 /* ---- inputs ----------------------------------------------------------------------------------------------------- */
 
-/* name, or name-2, name-3 … where it is taken by one of the first n. */
-static const char *unique_name(const struct drift_command *c, const char *name, size_t n)
+static bool is_taken(const struct drift_command *c, const char *name)
 {
-    const char *candidate = name;
-    for (size_t suffix = 2, i = 0; candidate != NULL && i < n; i++) {
-        if (strcmp(c->inputs[i].name, candidate) == 0) {
-            candidate = qk_arena_printf(qk_cli_arena(c->cli), "%s-%zu", name, suffix++);
-            i = (size_t)-1;
+    for (size_t i = 0; i < c->n; i++) {
+        if (c->inputs[i].name != NULL && strcmp(c->inputs[i].name, name) == 0) {
+            return true;
         }
     }
-    return candidate;
+    return false;
 }
 
+/* NAME=PATH: the name as given. The others wait, since a directory's name gives way to a given one. */
 static enum qk_code open_input(struct drift_command *c, size_t i, struct qk_err *err)
 {
     const char *name, *path;
     QK_TRY(qk_cli_split_name(c->cli, qk_cli_operand(c->cli, i), &name, &path, err));
     QK_TRY(qk_ckpt_open(path, &c->ckpts[i], err));
+    QK_TRY(qk_cli_guard_checkpoint(c->cli, c->ckpts[i], err));
     QK_TRY(qk_model_open(c->ckpts[i], &c->models[i], err));
     if (c->models[i]->notice != NULL && i == 0) {
         qk_cli_notice(c->cli, "%s: %s", path, c->models[i]->notice);
     }
-    for (size_t k = 0; name != NULL && k < i; k++) {
-        if (strcmp(c->inputs[k].name, name) == 0) {
-            return qk_fail(err, QK_EUSAGE, "two checkpoints are called '%s'", name);
-        }
+    if (name != NULL && is_taken(c, name)) {
+        return qk_fail(err, QK_EUSAGE, "two checkpoints are called '%s'", name);
     }
-    const char *unique = unique_name(c, name != NULL ? name : c->ckpts[i]->name, i);
-    if (unique == NULL) {
-        return qk_fail_nomem(err, "checkpoint names");
-    }
-    if (!qk_name_is_clean(unique) || unique[0] == '\0' || strchr(unique, '/') != NULL || unique[0] == '.') {
-        return qk_fail(err, QK_EUSAGE, "%s: '%s' cannot be a name in results; give one as NAME=%s", path, unique, path);
-    }
-    c->inputs[i] = (struct qk_run_input){.name = unique, .ckpt = c->ckpts[i], .model = c->models[i]};
+    c->inputs[i] = (struct qk_run_input){.name = name, .ckpt = c->ckpts[i], .model = c->models[i]};
     return QK_OK;
+}
+
+/* Gives the checkpoint its directory's name, or name-2, name-3 … where that is taken. */
+static enum qk_code name_input(struct drift_command *c, size_t i, struct qk_err *err)
+{
+    const char *own = c->ckpts[i]->name, *path = c->ckpts[i]->path, *name = own;
+    if (!qk_name_is_clean(own) || own[0] == '\0' || strchr(own, '/') != NULL || own[0] == '.') {
+        return qk_fail(err, QK_EUSAGE, "%s: '%s' cannot be a name in results; give one as NAME=%s", path, own, path);
+    }
+    for (size_t suffix = 2; name != NULL && is_taken(c, name); suffix++) {
+        name = qk_arena_printf(qk_cli_arena(c->cli), "%s-%zu", own, suffix);
+    }
+    c->inputs[i].name = name;
+    return name == NULL ? qk_fail_nomem(err, "checkpoint names") : QK_OK;
 }
 
 static enum qk_code open_inputs(struct drift_command *c, struct qk_err *err)
@@ -83,10 +87,31 @@ static enum qk_code open_inputs(struct drift_command *c, struct qk_err *err)
     for (size_t i = 0; i < c->n; i++) {
         QK_TRY(open_input(c, i, err));
     }
+    for (size_t i = 0; i < c->n; i++) {
+        if (c->inputs[i].name == NULL) {
+            QK_TRY(name_input(c, i, err));
+        }
+    }
     for (size_t i = 1; i < c->n; i++) {
         QK_TRY(qk_run_check_pair(&c->inputs[0], &c->inputs[i], qk_cli_progress(c->cli), err));
     }
     return QK_OK;
+}
+
+/* Kinds that no layer has would give a run without results. */
+static enum qk_code check_kinds(const struct drift_command *c, struct qk_err *err)
+{
+    const struct qk_model *model = c->models[0];
+    unsigned there = 0;
+    for (size_t l = 0; l < model->n_layers; l++) {
+        there |= 1u << (unsigned)model->layers[l].kind;
+    }
+    if (c->options.kinds == 0 || (c->options.kinds & there) != 0) {
+        return QK_OK;
+    }
+    (void)qk_fail(err, QK_EUSAGE, "--kinds: the model has no such layers");
+    qk_err_hint(err, "qkscope inspect %s shows the kind of each layer", model->ckpt->path);
+    return QK_EUSAGE;
 }
 
 static enum qk_code read_options(struct drift_command *c, struct qk_err *err)
@@ -100,6 +125,7 @@ static enum qk_code read_options(struct drift_command *c, struct qk_err *err)
         }
         c->options.kinds |= 1u << (unsigned)kind;
     }
+    QK_TRY(check_kinds(c, err));
     c->options.n_metrics = qk_cli_list(c->cli, "metrics", &c->options.metrics);
     if (c->options.n_metrics == 0) {
         c->options.metrics = NULL;

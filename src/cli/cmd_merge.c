@@ -16,6 +16,7 @@ static enum qk_code merge_and_write(struct qk_cli *cli, struct qk_table **parts,
 {
     for (size_t i = 0; i < n; i++) {
         names[i] = qk_cli_operand(cli, i);
+        QK_TRY(qk_cli_guard_input(cli, names[i], err));
         QK_TRY(qk_store_read(names[i], &parts[i], err));
     }
     struct qk_table *whole;

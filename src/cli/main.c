@@ -120,6 +120,7 @@ int main(int argc, char **argv)
 {
     occupy_standard_streams();
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is a failed write like any other */
     setlocale(LC_NUMERIC, "C");
 
     static char name[] = "qkscope", help[] = "help";

@@ -37,7 +37,8 @@ static enum qk_code check_patterns(struct qk_arena *arena, const struct qk_drift
         }
         if (!found) {
             const char *near = qk_nearest(options->metrics[i], names, n);
-            enum qk_code code = qk_fail(err, QK_EUSAGE, "--metrics: no metric is called '%s'", options->metrics[i]);
+            enum qk_code code =
+                qk_fail(err, QK_EUSAGE, "--metrics: no metric of drift is called '%s'", options->metrics[i]);
             if (near != NULL) {
                 qk_err_hint(err, "did you mean '%s'? `qkscope metrics` lists them all", near);
             } else {

@@ -1,0 +1,49 @@
+# inputs are never written, whatever leads to them and in spite of --force
+$ cp -r $SRC/examples/amnesia/base b && chmod -R u+w b && cd b && sha256sum * >../sums
+$ qkscope drift b $SRC/examples/amnesia/sft -o b/model.safetensors --force
+? 2
+! qkscope: error: b/model.safetensors: is an input (b/model.safetensors)
+! qkscope: hint: inputs are never written; give -o another name
+
+$ qkscope drift $SRC/examples/amnesia/sft b -o b/config.json --force
+? 2
+! qkscope: error: b/config.json: is an input (b/config.json)
+! ...
+
+$ ln -s b/model.safetensors link.h5; qkscope drift b/model.safetensors $SRC/examples/amnesia/sft -o link.h5 --force
+? 2
+! qkscope: error: link.h5: is an input (b/model.safetensors)
+! ...
+
+$ cd b && sha256sum --quiet -c ../sums
+$ qkscope drift b $SRC/examples/amnesia/sft -o run.h5 --metrics q_rel_drift --layers 2 >/dev/null
+$ qkscope merge run.h5 -o ./run.h5 --force
+? 2
+! qkscope: error: ./run.h5: is an input (run.h5)
+! ...
+
+# an old result beside the weights may be replaced
+$ qkscope drift b $SRC/examples/amnesia/sft -o b/run.h5 --metrics q_rel_drift >/dev/null
+$ qkscope drift b $SRC/examples/amnesia/sft -o b/run.h5 --metrics q_rel_drift --force >/dev/null
+
+# a cache of links, as download tools leave it
+$ mkdir -p cache/blobs cache/snapshots/1 && for f in config.json model.safetensors; do cp b/$f cache/blobs/$f.1 && ln -s ../../blobs/$f.1 cache/snapshots/1/$f; done; qkscope drift cache/snapshots/1 b -o l.h5 --metrics q_rel_drift | grep against
+> b against 1, medians over heads
+
+# a directory's name gives way to a given one
+$ qkscope drift b b=$SRC/examples/amnesia/sft -o n.h5 --metrics q_rel_drift | grep against
+> b against b-2, medians over heads
+
+# kinds that the model does not have are no empty result
+$ qkscope drift b $SRC/examples/amnesia/sft -o k.h5 --kinds ssm,sliding
+? 2
+! qkscope: error: --kinds: the model has no such layers
+! qkscope: hint: qkscope inspect b shows the kind of each layer
+
+# a limit on file sizes is a failed write: no signal, nothing left
+$ mkdir limited && (ulimit -f 8; qkscope drift b $SRC/examples/amnesia/sft -o limited/run.h5)
+? 3
+! qkscope: error: limited/run.h5<*>
+! ...
+
+$ ls -A limited
