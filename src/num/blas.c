@@ -66,6 +66,12 @@ void qk_trsm_upper(bool trans, size_t n, size_t m, const double *u, size_t ldu, 
     if (n == 0 || m == 0) {
         return;
     }
+    /* xTRSM packs its triangle, whatever is to be solved */
+    if (m == 1) {
+        cblas_dtrsv(CblasColMajor, CblasUpper, trans ? CblasTrans : CblasNoTrans, CblasNonUnit, qk_lapack_size(n), u,
+                    qk_lapack_size(ldu), b, 1);
+        return;
+    }
     cblas_dtrsm(CblasColMajor, CblasLeft, CblasUpper, trans ? CblasTrans : CblasNoTrans, CblasNonUnit,
                 qk_lapack_size(n), qk_lapack_size(m), 1.0, u, qk_lapack_size(ldu), b, qk_lapack_size(ldb));
 }
