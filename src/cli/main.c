@@ -40,6 +40,8 @@ static void restart_with_better_core(char *const *argv)
     if (core == NULL || setenv(QK_CORE_MARKER, qk_blas_core(), 1) != 0 || setenv("OPENBLAS_CORETYPE", core, 1) != 0) {
         return;
     }
+    /* our threads call BLAS, never the other way round: its own would only spin. One that the user chose stays. */
+    (void)setenv("OPENBLAS_NUM_THREADS", "1", 0);
     execv("/proc/self/exe", argv);
     /* no /proc: the slower kernels give the same answers */
     unsetenv("OPENBLAS_CORETYPE");
