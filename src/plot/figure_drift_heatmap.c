@@ -137,7 +137,7 @@ static enum qk_code draw(struct qk_sheet *sheet, const struct qk_run_view *view,
                            .cols = sheet->wide ? N_PANELS : 1,
                            .panel_height = panel_height(most, sheet->wide),
                            .left = 1.15,
-                           .right = 1.7,
+                           .right = !range.log && range.hi < 1e-3 ? 2.3 : 1.7, /* ticks such as 1.5e-07 */
                            .gap_x = 1.2,
                            .title = 0.44 + qk_layer_strip_height(view),
                            .axis = 0.12,

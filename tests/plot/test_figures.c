@@ -308,6 +308,40 @@ static void several_checkpoints_share_one_scale(void **state)
     qk_table_free(table);
 }
 
+/* Where the colour bar of the heat map begins, of the picture's width. */
+static double colour_bar_at(const char *dir, double drift)
+{
+    struct qk_table *table = drift_fixture(&shape_single, pair, 2);
+    struct qk_plot_options options = options_for(dir, svg_only, 1);
+    const char *figure = "drift-heatmap", *const drifts[] = {"q_rel_drift", "k_rel_drift", "qk_rel_drift"};
+    options.figures = &figure;
+    options.n_figures = 1;
+    options.force = true;
+    for (size_t i = 0; i < 3; i++) {
+        drift_fixture_fill(table, pair[1], drifts[i], drift);
+    }
+    assert_int_equal(draw(table, &options), 1);
+    char *script = scratch_dir_read(dir, "drift-heatmap.gp", NULL);
+    assert_non_null(script);
+    static const char before[] = "user origin screen ";
+    const char *bar = strstr(script, before);
+    assert_non_null(bar);
+    double at = strtod(bar + strlen(before), NULL);
+    qk_free(script);
+    qk_table_free(table);
+    return at;
+}
+
+static void long_tick_labels_have_room(void **state)
+{
+    (void)state;
+    const char *dir = scratch_dir_make();
+    double usual = colour_bar_at(dir, 0.15), tiny = colour_bar_at(dir, 1.5e-7);
+    assert_true(usual > 0.5 && usual < 1);
+    assert_true(tiny > 0.5 && tiny < usual - 0.02);
+    scratch_dir_remove(dir);
+}
+
 static void several_checkpoints_make_a_trajectory(void **state)
 {
     (void)state;
@@ -381,6 +415,7 @@ int main(void)
         cmocka_unit_test(panels_without_values_say_so),
         cmocka_unit_test(unchanged_weights_draw_without_a_warning),
         cmocka_unit_test(several_checkpoints_share_one_scale),
+        cmocka_unit_test(long_tick_labels_have_room),
         cmocka_unit_test(several_checkpoints_make_a_trajectory),
         cmocka_unit_test(scripts_run_by_hand),
         cmocka_unit_test(gnuplot_tells_its_version),
