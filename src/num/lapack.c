@@ -2,6 +2,7 @@
  *
  * A workspace is one array of doubles; the integer workspace of a driver lies behind its real one. Inputs are tested
  * for NaN and Inf here, since LAPACKE's own test is off and some drivers never return on a NaN. */
+#include <float.h>
 #include <lapacke.h>
 #include <math.h>
 #include <stdint.h>
@@ -81,6 +82,80 @@ enum qk_code qk_eig_sym(size_t n, double *a, size_t lda, bool vectors, double *w
         LAPACKE_dsyevd_work(LAPACK_COL_MAJOR, vectors ? 'V' : 'N', 'U', qk_lapack_size(n), a, qk_lapack_size(lda), w,
                             work, qk_lapack_size(lwork), iwork, qk_lapack_size(3 + 5 * n));
     return info == 0 ? QK_OK : fail_driver(err, "dsyevd", info);
+}
+
+/* Whether no eigenvalue of the tridiagonal matrix (diagonal d, squared off-diagonal e2) lies above x: the pivots of
+ * T − x are then all negative (Barth, Martin & Wilkinson 1967). */
+static bool none_above(size_t n, const double *d, const double *e2, double tiny, double x)
+{
+    double pivot = d[0] - x;
+    for (size_t i = 1; i < n && pivot <= 0; i++) {
+        /* a pivot of zero is moved by less than the rounding of the matrix */
+        pivot = (d[i] - x) - e2[i - 1] / (pivot > -tiny ? -tiny : pivot);
+    }
+    return pivot <= 0;
+}
+
+/* d and e are destroyed: scaled by a power of two, so that no square leaves the range, and e squared. */
+static double largest_of_tridiagonal(size_t n, double *d, double *e)
+{
+    double most = 0;
+    for (size_t i = 0; i < n; i++) {
+        most = fmax(most, fmax(fabs(d[i]), i + 1 < n ? fabs(e[i]) : 0));
+    }
+    if (most == 0) {
+        return 0;
+    }
+    int exponent = ilogb(most);
+    for (size_t i = 0; i < n; i++) {
+        d[i] = ldexp(d[i], -exponent);
+        e[i] = i + 1 < n ? ldexp(e[i], -exponent) : 0;
+    }
+    double low = d[0], high = d[0], size = 0;
+    for (size_t i = 0; i < n; i++) {
+        double radius = (i > 0 ? fabs(e[i - 1]) : 0) + fabs(e[i]);
+        low = fmax(low, d[i]);
+        high = fmax(high, d[i] + radius);
+        size = fmax(size, fabs(d[i]) + radius);
+    }
+    for (size_t i = 0; i < n; i++) {
+        e[i] *= e[i];
+    }
+    double tiny = DBL_EPSILON * DBL_EPSILON * size, margin = 2 * DBL_EPSILON * size;
+    high += margin;
+    while (high - low > margin) {
+        double middle = low + 0.5 * (high - low);
+        if (none_above(n, d, e, tiny, middle)) {
+            high = middle;
+        } else {
+            low = middle;
+        }
+    }
+    return ldexp(low + 0.5 * (high - low), exponent);
+}
+
+enum qk_code qk_eig_sym_largest(size_t n, double *a, size_t lda, double *ret, double *work, struct qk_err *err)
+{
+    *ret = 0;
+    if (n == 0) {
+        return QK_OK;
+    }
+    for (size_t j = 0; j < n; j++) {
+        if (!all_finite(j + 1, 1, a + j * lda, lda)) {
+            return fail_not_finite(err, "dsytrd");
+        }
+    }
+    double *d = work, *e = d + n, *tau = e + n, *rest = tau + n;
+    lapack_int info = LAPACKE_dsytrd_work(LAPACK_COL_MAJOR, 'U', qk_lapack_size(n), a, qk_lapack_size(lda), d, e, tau,
+                                          rest, qk_lapack_size(QR_BLOCK * n));
+    if (info != 0) {
+        return fail_driver(err, "dsytrd", info);
+    }
+    if (!all_finite(n, 1, d, n) || !all_finite(n - 1, 1, e, n)) {
+        return fail_not_finite(err, "dsytrd"); /* it overflowed */
+    }
+    *ret = largest_of_tridiagonal(n, d, e);
+    return QK_OK;
 }
 
 bool qk_invert(size_t n, double *a, size_t lda, double *work)

@@ -23,7 +23,7 @@ static const double MAX_ROW_RATIO = 1e12;
 struct schur_work {
     double *u;  /* Cholesky factor of the scaled A */
     double *v;  /* … of the scaled W1W1ᵀ */
-    double *y;  /* U⁻ᵀ Fᵀ, then scratch */
+    double *y;  /* F U⁻¹, scaled */
     double *t;  /* scaled E, then S, then the pencil's matrix */
     double *z;  /* copy of that for its eigenvectors */
     double *d0; /* 1 / row lengths of W0 and of W1 */
@@ -159,7 +159,23 @@ struct magnitudes {
     double e, y, norm0, norm1, least0, least1;
 };
 
-/* V⁻ᵀ (E − YᵀY) V⁻¹ of the scaled Grams into t and z. False when A or W1W1ᵀ is ill-conditioned. */
+/* Largest squared row length. */
+static double most_row(size_t k, const double *m, double *row)
+{
+    memset(row, 0, k * sizeof *row);
+    for (size_t j = 0; j < k; j++) {
+        for (size_t i = 0; i < k; i++) {
+            row[i] += m[i + j * k] * m[i + j * k];
+        }
+    }
+    double most = 0;
+    for (size_t i = 0; i < k; i++) {
+        most = fmax(most, row[i]);
+    }
+    return most;
+}
+
+/* V⁻ᵀ (E − YYᵀ) V⁻¹ of the scaled Grams into t and z. False when A or W1W1ᵀ is ill-conditioned. */
 static bool pencil(const struct qk_gram *g, const struct schur_work *w, struct magnitudes *ret)
 {
     size_t k = g->k;
@@ -173,21 +189,19 @@ static bool pencil(const struct qk_gram *g, const struct schur_work *w, struct m
     if (!factor(k, w->u, w->vec, &ret->least0, &ret->norm0) || !factor(k, w->v, w->vec, &ret->least1, &ret->norm1)) {
         return false;
     }
-    for (size_t j = 0; j < k; j++) {
-        for (size_t i = 0; i < k; i++) {
-            w->y[i + j * k] = w->d0[i] * g->f[j + i * k] * w->d1[j];
-        }
-    }
-    qk_trsm_upper(true, k, k, w->u, k, w->y, k);
-    ret->e = ret->y = 0;
+    scale(k, w->d1, w->d0, g->f, w->y);
+    qk_solve_right(k, k, w->u, k, w->y, k);
+    ret->e = 0;
     for (size_t j = 0; j < k; j++) {
         ret->e = fmax(ret->e, w->t[j + j * k]);
-        ret->y = fmax(ret->y, qk_dot(k, w->y + j * k, w->y + j * k));
     }
-    qk_gemm(true, false, k, k, k, -1, w->y, k, w->y, k, 1, w->t, k);
-    qk_trsm_upper(true, k, k, w->v, k, w->t, k);
-    qk_trsm_upper_right(k, k, w->v, k, w->t, k);
-    memcpy(w->z, w->t, k * k * sizeof *w->z);
+    ret->y = most_row(k, w->y, w->vec);
+    qk_gemm(false, true, k, k, k, -1, w->y, k, w->y, k, 1, w->t, k);
+    /* all solves from the right, where rows are independent: V⁻ᵀ S V⁻¹ = ((S V⁻¹)ᵀ V⁻¹)ᵀ, and it is symmetric */
+    qk_solve_right(k, k, w->v, k, w->t, k);
+    qk_transpose(k, w->t, k, w->z, k);
+    qk_solve_right(k, k, w->v, k, w->z, k);
+    memcpy(w->t, w->z, k * k * sizeof *w->t);
     return true;
 }
 
@@ -214,7 +228,7 @@ static bool good_each(size_t k, const struct schur_work *w, const struct magnitu
     }
     double *z = w->z, *gz = w->t;
     qk_trsm_upper(false, k, k, w->v, k, z, k);
-    qk_gemm(false, false, k, k, k, 1, w->y, k, z, k, 0, gz, k);
+    qk_gemm(true, false, k, k, k, 1, w->y, k, z, k, 0, gz, k);
     qk_trsm_upper(false, k, k, w->u, k, gz, k);
     for (size_t i = 0; i < k; i++) {
         size_t at = (k - 1 - i) * k;

@@ -239,14 +239,12 @@ void qk_procrustes_direct_tile(size_t k, size_t n, const double *r, const double
     *sum += qk_dot(k * n, work, work);
 }
 
-/* All eigenvalues, though one is wanted: bisection for it alone (xSYEVX) saves a quarter of the time and loses
- * clusters. */
 double qk_spectral_norm_from_gram(size_t k, const double *e, double *work)
 {
-    double *copy = work, *w = copy + k * k, *eig = w + k;
+    double *copy = work, *eig = copy + k * k, largest = 0;
     memcpy(copy, e, k * k * sizeof *copy);
-    if (k == 0 || qk_eig_sym(k, copy, k, false, w, eig, NULL) != QK_OK) {
+    if (k == 0 || qk_eig_sym_largest(k, copy, k, &largest, eig, NULL) != QK_OK) {
         return NAN;
     }
-    return sqrt(fmax(w[k - 1], 0));
+    return sqrt(fmax(largest, 0));
 }

@@ -6,93 +6,134 @@
 
 #include "simd.h"
 
-enum { LANES = 8 };
+enum { LANES = 16, TERMS = 8, HALF = LANES / 2 };
 
 typedef float lanes_f32 __attribute__((vector_size(LANES * 4)));
 typedef int32_t lanes_i32 __attribute__((vector_size(LANES * 4)));
-typedef double lanes_f64 __attribute__((vector_size(LANES * 8)));
+typedef float half_f32 __attribute__((vector_size(HALF * 4)));
+typedef double half_f64 __attribute__((vector_size(HALF * 8)));
 
-/* Pairs of lanes, so that the order does not depend on how wide the registers are. */
-#define FOLD(x) (((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7])))
+/* ln m = f P(f), f = m − 1 in [√½ − 1, √2 − 1]: least largest relative error of all P of degree 7, 1.8e-7. */
+static const float log_p[] = {0.999999945f, -0.500003651f, 0.333350589f, -0.249699088f,
+                              0.199001653f, -0.17250833f,  0.16222584f,  -0.101068893f};
 
-/* *y = ln *x for positive normal x: x = m 2^e with m in [√½, √2), ln m by the minimax polynomial of Cephes' logf (S.
- * Moshier), ln 2 in two parts so that e ln 2 is exact to the last place. Pointers, because passing vectors by value
- * would depend on the instruction set. */
+/* *y = ln *x for positive normal x = m 2^e. Pointers, because passing vectors by value would depend on the instruction
+ * set. */
 QK_SIMD_BODY void log_lanes(const lanes_f32 *x, lanes_f32 *y)
 {
-    lanes_i32 bits, e, m_bits;
+    lanes_i32 bits, m_bits;
     lanes_f32 m;
     memcpy(&bits, x, sizeof(bits));
-    /* 0x3f3504f3 is √½: what is above it keeps its exponent's power of two in e */
+    /* 0x3f3504f3 is √½: taken off first, it leaves e above the mantissa's bits for m in [√½, √2) */
     bits -= 0x3f3504f3;
-    e = bits >> 23;
     m_bits = (bits & 0x007fffff) + 0x3f3504f3;
     memcpy(&m, &m_bits, sizeof(m));
-    lanes_f32 f = m - 1.0f, z = f * f, k = __builtin_convertvector(e, lanes_f32);
-    lanes_f32 p = f * 7.0376836292e-2f - 1.1514610310e-1f;
-    p = p * f + 1.1676998740e-1f;
-    p = p * f - 1.2420140846e-1f;
-    p = p * f + 1.4249322787e-1f;
-    p = p * f - 1.6668057665e-1f;
-    p = p * f + 2.0000714765e-1f;
-    p = p * f - 2.4999993993e-1f;
-    p = p * f + 3.3333331174e-1f;
-    p = p * f * z;
-    p = p + k * -2.12194440e-4f;
-    p = p - 0.5f * z;
-    *y = (f + p) + k * 0.693359375f;
+    lanes_f32 f = m - 1.0f, e = __builtin_convertvector(bits >> 23, lanes_f32);
+    lanes_f32 p = f * log_p[7] + log_p[6];
+    p = p * f + log_p[5];
+    p = p * f + log_p[4];
+    p = p * f + log_p[3];
+    p = p * f + log_p[2];
+    p = p * f + log_p[1];
+    p = p * f + log_p[0];
+    *y = p * f + e * 0.693147181f;
 }
 
+/* Sums of at most TERMS terms a lane, and of all before. */
 struct moment_lanes {
-    lanes_f64 sum, ramp, weighted, a_log_a, index;
+    lanes_f32 sum, distance, weighted, a_log_a;
 };
 
-QK_SIMD_BODY void add_lanes(struct moment_lanes *m, const float *a, const float *w)
+struct moment_totals {
+    double sum[LANES], distance[LANES], weighted[LANES], a_log_a[LANES];
+};
+
+QK_SIMD_BODY void add_lanes(struct moment_lanes *m, const float *a, const float *w, const lanes_f32 *d)
 {
     lanes_f32 a32, w32, log32;
     memcpy(&a32, a, sizeof(a32));
     memcpy(&w32, w, sizeof(w32));
     log_lanes(&a32, &log32);
-    lanes_f64 a64 = __builtin_convertvector(a32, lanes_f64), w64 = __builtin_convertvector(w32, lanes_f64);
-    m->sum += a64;
-    m->ramp += a64 * m->index;
-    m->weighted += a64 * w64;
-    m->a_log_a += __builtin_convertvector(a32 * log32, lanes_f64);
-    m->index += (double)LANES;
+    m->sum += a32;
+    m->distance += a32 * *d;
+    m->weighted += a32 * w32;
+    m->a_log_a += a32 * log32;
 }
 
-QK_SIMD_BODY void qk_row_moments_body(size_t n, const float *a, const float *w, struct qk_row_moments *ret)
+QK_SIMD_BODY void add_total(const lanes_f32 *part, double *total)
 {
-    struct moment_lanes m = {.index = {0, 1, 2, 3, 4, 5, 6, 7}};
+    for (size_t lane = 0; lane < LANES; lane++) {
+        total[lane] += (double)(*part)[lane];
+    }
+}
+
+QK_SIMD_BODY void close_part(struct moment_lanes *m, struct moment_totals *t)
+{
+    add_total(&m->sum, t->sum);
+    add_total(&m->distance, t->distance);
+    add_total(&m->weighted, t->weighted);
+    add_total(&m->a_log_a, t->a_log_a);
+    *m = (struct moment_lanes){0};
+}
+
+/* Pairs of lanes, so that the order does not depend on how wide the registers are. */
+QK_SIMD_BODY double fold(const double *x)
+{
+    double y[HALF];
+    for (size_t lane = 0; lane < HALF; lane++) {
+        y[lane] = x[lane] + x[lane + HALF];
+    }
+    return ((y[0] + y[4]) + (y[2] + y[6])) + ((y[1] + y[5]) + (y[3] + y[7]));
+}
+
+QK_SIMD_BODY void qk_row_moments_body(size_t n, const float *a, const float *w, size_t far, struct qk_row_moments *ret)
+{
+    static const float lane_numbers[LANES] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    struct moment_lanes m = {0};
+    struct moment_totals t = {0};
+    lanes_f32 d;
     size_t i = 0;
-    for (; i + LANES <= n; i += LANES) {
-        add_lanes(&m, a + i, w + i);
+    memcpy(&d, lane_numbers, sizeof(d));
+    d = (float)far - d;
+    while (i + LANES <= n) {
+        for (size_t term = 0; term < TERMS && i + LANES <= n; term++, i += LANES) {
+            add_lanes(&m, a + i, w + i, &d);
+            d -= (float)LANES;
+        }
+        close_part(&m, &t);
     }
     if (i < n) {
         float last_a[LANES] = {0}, last_w[LANES] = {0};
         memcpy(last_a, a + i, (n - i) * sizeof(*a));
         memcpy(last_w, w + i, (n - i) * sizeof(*w));
-        add_lanes(&m, last_a, last_w);
+        add_lanes(&m, last_a, last_w, &d);
+        close_part(&m, &t);
     }
     *ret = (struct qk_row_moments){
-        .sum = FOLD(m.sum), .ramp = FOLD(m.ramp), .weighted = FOLD(m.weighted), .a_log_a = FOLD(m.a_log_a)};
+        .sum = fold(t.sum), .distance = fold(t.distance), .weighted = fold(t.weighted), .a_log_a = fold(t.a_log_a)};
 }
 
-QK_SIMD_KERNEL(, qk_row_moments, (size_t n, const float *a, const float *w, struct qk_row_moments *ret), (n, a, w, ret))
+QK_SIMD_KERNEL(, qk_row_moments, (size_t n, const float *a, const float *w, size_t far, struct qk_row_moments *ret),
+               (n, a, w, far, ret))
 
 QK_SIMD_BODY void qk_row_sum_body(size_t n, const float *a, double *ret)
 {
-    lanes_f64 sum = {0};
+    half_f64 low = {0}, high = {0};
+    double sums[LANES];
     size_t i = 0;
     for (; i + LANES <= n; i += LANES) {
-        lanes_f32 a32;
-        memcpy(&a32, a + i, sizeof(a32));
-        sum += __builtin_convertvector(a32, lanes_f64);
+        half_f32 x, y;
+        memcpy(&x, a + i, sizeof(x));
+        memcpy(&y, a + i + HALF, sizeof(y));
+        low += __builtin_convertvector(x, half_f64);
+        high += __builtin_convertvector(y, half_f64);
     }
+    memcpy(sums, &low, sizeof(low));
+    memcpy(sums + HALF, &high, sizeof(high));
     for (size_t lane = 0; i + lane < n; lane++) {
-        sum[lane] += (double)a[i + lane];
+        sums[lane] += (double)a[i + lane];
     }
-    *ret = FOLD(sum);
+    *ret = fold(sums);
 }
 
 QK_SIMD_KERNEL(, qk_row_sum, (size_t n, const float *a, double *ret), (n, a, ret))

@@ -38,6 +38,9 @@ void qk_symmetrise(size_t n, double *a, size_t lda);
 size_t qk_eig_work(size_t n);
 enum qk_code qk_eig_sym(size_t n, double *a, size_t lda, bool vectors, double *w, double *work,
                         struct qk_err *err) QK_CHECKED;
+/* The largest eigenvalue alone: tridiagonal form, then bisection to the last bits. A destroyed; work: qk_eig_work(n). */
+enum qk_code qk_eig_sym_largest(size_t n, double *a, size_t lda, double *ret, double *work,
+                                struct qk_err *err) QK_CHECKED;
 /* Singular values (descending, min(m,n)) and optionally U (m, min) and Vᵀ (min, n); A destroyed. xGESDD, falling back
  * to xGESVD when it does not converge (*ret_fell_back, may be NULL). work: qk_svd_work(m, n) doubles. */
 size_t qk_svd_work(size_t m, size_t n);
@@ -49,6 +52,10 @@ bool qk_cholesky(size_t n, double *a, size_t lda);
 void qk_trsm_upper(bool trans, size_t n, size_t m, const double *u, size_t ldu, double *b, size_t ldb);
 /* B := B U⁻¹, B (m, n). */
 void qk_trsm_upper_right(size_t m, size_t n, const double *u, size_t ldu, double *b, size_t ldb);
+/* The same for matrices that fit the cache: several times faster for m, n of 64 to 256. */
+void qk_solve_right(size_t m, size_t n, const double *u, size_t ldu, double *b, size_t ldb);
+/* B (n, n) := Aᵀ; no overlap. */
+void qk_transpose(size_t n, const double *a, size_t lda, double *b, size_t ldb);
 /* Reciprocal condition number (1-norm estimate) of U upper triangular, work 4n doubles. */
 double qk_rcond_upper(size_t n, const double *u, size_t ldu, double *work);
 /* Thin QR of any A (m, n), p = min(m, n): the first p columns of A := Q (m, p) (want_q; else A is destroyed), r (p, n)
