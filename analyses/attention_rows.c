@@ -77,8 +77,13 @@ static void add_ranges(const struct qk_distance_plan *plan, size_t n, const floa
 {
     const float *self = row + n - 1;
     size_t near = n < NEAR ? n : NEAR;
-    for (size_t d = 0; d < near; d++) {
-        sums->bins[bin_of(d)] += (double)self[-(ptrdiff_t)d];
+    sums->bins[0] += (double)self[0];
+    for (size_t low = 1, bin = 1; low < near; low *= 2, bin++) {
+        double sum = 0.0;
+        for (size_t d = low; d < 2 * low && d < near; d++) {
+            sum += (double)self[-(ptrdiff_t)d];
+        }
+        sums->bins[bin] += sum;
     }
     for (uint64_t low = NEAR; low < n; low *= 2) {
         uint64_t high = 2 * low - 1 < n ? 2 * low - 1 : n - 1;
@@ -118,18 +123,15 @@ static void add_selected(const struct qk_distance_plan *plan, size_t t, size_t f
     n_sink = n_sink < n ? n_sink : n;
     const float *ramp = plan->log2_ramp + (plan->n_tokens - 1 - t) + first_key;
     struct qk_row_moments sink = {0}, rest = {0};
-    double sink_distance = 0.0, rest_distance = 0.0;
     if (n_sink > 0) {
-        qk_row_moments(n_sink, a, ramp, &sink);
-        sink_distance = sink.sum * (double)(t - first_key) - sink.ramp;
+        qk_row_moments(n_sink, a, ramp, t - first_key, &sink);
         add_sink_ranges(t - (first_key + n_sink - 1), n_sink, a, sums);
     }
     if (n > n_sink) {
-        qk_row_moments(n - n_sink, a + n_sink, ramp + n_sink, &rest);
-        rest_distance = rest.sum * (double)(t - first_key - n_sink) - rest.ramp;
+        qk_row_moments(n - n_sink, a + n_sink, ramp + n_sink, t - first_key - n_sink, &rest);
         add_ranges(plan, n - n_sink, a + n_sink, sums);
     }
-    double distance = sink_distance + rest_distance, entropy = 0.0 - (sink.a_log_a + rest.a_log_a);
+    double distance = sink.distance + rest.distance, entropy = 0.0 - (sink.a_log_a + rest.a_log_a);
     double *scalar = sums->scalar;
     scalar[QK_SUM_QUERIES] += 1.0;
     scalar[QK_SUM_DISTANCE] += distance;
@@ -138,7 +140,7 @@ static void add_selected(const struct qk_distance_plan *plan, size_t t, size_t f
     scalar[QK_SUM_ENTROPY] += entropy;
     if (rest.sum > 0.0) {
         scalar[QK_SUM_NOSINK_QUERIES] += 1.0;
-        scalar[QK_SUM_NOSINK_DISTANCE] += rest_distance / rest.sum;
+        scalar[QK_SUM_NOSINK_DISTANCE] += rest.distance / rest.sum;
     }
     if (t >= 1) {
         scalar[QK_SUM_LATER_QUERIES] += 1.0;
