@@ -54,6 +54,11 @@ static void compare_text(struct differences *list, const char *where, const char
     }
 }
 
+static const char *pairing(const struct qk_position *position)
+{
+    return position->interleaved ? "neighbours" : "halves";
+}
+
 static void compare_position(struct differences *list, const char *where, const struct qk_position *a,
                              const struct qk_position *b)
 {
@@ -63,6 +68,7 @@ static void compare_position(struct differences *list, const char *where, const 
     }
     compare_size(list, where, "rotary dimensions", a->rotary_dim, b->rotary_dim);
     compare_size(list, where, "first rotary dimension", a->first, b->first);
+    compare_text(list, where, "rotary pairs", pairing(a), pairing(b));
     if (a->rotary_dim == b->rotary_dim &&
         memcmp(a->inv_freq, b->inv_freq, a->rotary_dim / 2 * sizeof(*a->inv_freq)) != 0) {
         add(list, "%srotary frequencies differ (theta expected %g, found %g; scaling expected %s, found %s)", where,
@@ -138,6 +144,17 @@ static void compare_models(struct differences *list, const struct qk_model *a, c
     }
 }
 
+/* Fields of the configuration that no weight metric depends on, but a reader of the result should know. */
+static void compare_settings(struct differences *list, const struct qk_model *a, const struct qk_model *b)
+{
+    compare_size(list, "config.json: ", "positions", a->max_position, b->max_position);
+    for (size_t l = 0; a->n_layers == b->n_layers && l < a->n_layers; l++) {
+        char where[48];
+        snprintf(where, sizeof(where), "layer %zu: ", l);
+        compare_size(list, where, "window", a->layers[l].window, b->layers[l].window);
+    }
+}
+
 /* What a tensor is to the model: in a layer at all, and in the layer's routing. */
 struct use {
     bool in_layer, in_routing;
@@ -209,6 +226,7 @@ enum qk_code qk_run_check_pair(const struct qk_run_input *base, const struct qk_
 {
     struct differences fatal = {0}, harmless = {0};
     compare_models(&fatal, base->model, tuned->model);
+    compare_settings(&harmless, base->model, tuned->model);
     compare_tensors(base, tuned, &fatal, &harmless);
     add_rest(&fatal);
     add_rest(&harmless);
@@ -220,8 +238,8 @@ enum qk_code qk_run_check_pair(const struct qk_run_input *base, const struct qk_
                        fatal.text.s);
         qk_err_hint(err, "a tuned checkpoint must have the layers, heads and shapes of its base");
     } else if (harmless.n > 0) {
-        qk_progress_notice(progress, "'%s' and '%s' differ outside Q and K; left out: %s", base->name, tuned->name,
-                           harmless.text.s);
+        qk_progress_notice(progress, "'%s' and '%s' differ outside Q and K (what only one has is left out): %s",
+                           base->name, tuned->name, harmless.text.s);
     }
     qk_str_release(&fatal.text);
     qk_str_release(&harmless.text);

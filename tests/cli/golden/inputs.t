@@ -47,3 +47,13 @@ $ mkdir limited && (ulimit -f 8; qkscope drift b $SRC/examples/amnesia/sft -o li
 ! ...
 
 $ ls -A limited
+
+# other settings of the same weights are told; other positions are refused
+$ cp -r $SRC/examples/amnesia/sft longer && chmod -R u+w longer && sed -i 's/"max_position_embeddings": 16384/"max_position_embeddings": 32768/' longer/config.json
+$ qkscope drift b longer -o p.h5 --metrics q_rel_drift >/dev/null
+! qkscope: notice: 'b' and 'longer' differ outside Q and K (what only one has is left out): config.json: positions: expected 16384, found 32768
+
+$ cp -r longer turned && sed -i 's/"rope_theta": 10000.0/"rope_theta": 500000.0/' turned/config.json && qkscope drift b turned -o q.h5
+? 4
+! qkscope: error: turned: does not belong to b: layer 0: rotary frequencies differ<*>
+! qkscope: hint: a tuned checkpoint must have the layers, heads and shapes of its base
