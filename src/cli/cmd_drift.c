@@ -167,11 +167,15 @@ static enum qk_code resume(struct drift_command *c, struct qk_err *err)
     if (done == NULL) {
         return qk_fail_nomem(err, "resume");
     }
-    QK_TRY(qk_store_read(c->sidecar, &partial, err));
-    enum qk_code code = qk_drift_resume(c->table, partial, &c->inputs[1], c->n - 1, n_layers, done, err);
-    qk_table_free(partial);
+    enum qk_code code = qk_store_read(c->sidecar, &partial, err);
+    if (code == QK_OK) {
+        code = qk_drift_resume(c->table, partial, &c->inputs[1], c->n - 1, n_layers, done, err);
+        qk_table_free(partial);
+        if (code != QK_OK) {
+            qk_err_context(err, "%s", c->sidecar);
+        }
+    }
     if (code != QK_OK) {
-        qk_err_context(err, "%s", c->sidecar);
         qk_err_hint(err, "run without --resume to start anew");
         return code;
     }

@@ -57,3 +57,9 @@ $ cp -r longer turned && sed -i 's/"rope_theta": 10000.0/"rope_theta": 500000.0/
 ? 4
 ! qkscope: error: turned: does not belong to b: layer 0: rotary frequencies differ<*>
 ! qkscope: hint: a tuned checkpoint must have the layers, heads and shapes of its base
+
+# a damaged sidecar is an error that tells the way out
+$ echo garbage >r.h5.part; qkscope drift b $SRC/examples/amnesia/sft -o r.h5 --resume
+? 4
+! qkscope: error: r.h5.part: not an HDF5 file
+! qkscope: hint: run without --resume to start anew
