@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/str.h"
+#include "checkpoint_inputs.h"
 #include "cli/command.h"
 #include "drift_answer.h"
 #include "run/drift.h"
@@ -18,10 +19,7 @@ static const double sidecar_pause = 2.0;
 /* A drift command at work. */
 struct drift_command {
     struct qk_cli *cli;
-    size_t n; /* checkpoints: the base, then the tuned ones */
-    struct qk_ckpt **ckpts;
-    struct qk_model **models;
-    struct qk_run_input *inputs;
+    struct qk_checkpoint_inputs given; /* the base, then the tuned ones */
     struct qk_table *table;
     struct qk_drift_options options;
     const char *sidecar;
@@ -31,69 +29,11 @@ struct drift_command {
 
 /* ---- inputs ----------------------------------------------------------------------------------------------------- */
 
-static bool is_taken(const struct drift_command *c, const char *name)
-{
-    for (size_t i = 0; i < c->n; i++) {
-        if (c->inputs[i].name != NULL && strcmp(c->inputs[i].name, name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* NAME=PATH: the name as given. The others wait, since a directory's name gives way to a given one. */
-static enum qk_code open_input(struct drift_command *c, size_t i, struct qk_err *err)
-{
-    const char *name, *path;
-    QK_TRY(qk_cli_split_name(c->cli, qk_cli_operand(c->cli, i), &name, &path, err));
-    QK_TRY(qk_ckpt_open(path, &c->ckpts[i], err));
-    QK_TRY(qk_cli_guard_checkpoint(c->cli, c->ckpts[i], err));
-    QK_TRY(qk_model_open(c->ckpts[i], &c->models[i], err));
-    if (c->models[i]->notice != NULL && i == 0) {
-        qk_cli_notice(c->cli, "%s: %s", path, c->models[i]->notice);
-    }
-    if (name != NULL && is_taken(c, name)) {
-        return qk_fail(err, QK_EUSAGE, "two checkpoints are called '%s'", name);
-    }
-    c->inputs[i] = (struct qk_run_input){.name = name, .ckpt = c->ckpts[i], .model = c->models[i]};
-    return QK_OK;
-}
-
-/* Gives the checkpoint its directory's name, or name-2, name-3 … where that is taken. */
-static enum qk_code name_input(struct drift_command *c, size_t i, struct qk_err *err)
-{
-    const char *own = c->ckpts[i]->name, *path = c->ckpts[i]->path, *name = own;
-    if (!qk_name_is_clean(own) || own[0] == '\0' || strchr(own, '/') != NULL || own[0] == '.') {
-        return qk_fail(err, QK_EUSAGE, "%s: '%s' cannot be a name in results; give one as NAME=%s", path, own, path);
-    }
-    for (size_t suffix = 2; name != NULL && is_taken(c, name); suffix++) {
-        name = qk_arena_printf(qk_cli_arena(c->cli), "%s-%zu", own, suffix);
-    }
-    c->inputs[i].name = name;
-    return name == NULL ? qk_fail_nomem(err, "checkpoint names") : QK_OK;
-}
-
 static enum qk_code open_inputs(struct drift_command *c, struct qk_err *err)
 {
-    c->n = qk_cli_n_operands(c->cli);
-    struct qk_arena *arena = qk_cli_arena(c->cli);
-    c->ckpts = qk_arena_alloc(arena, c->n, sizeof(*c->ckpts));
-    c->models = qk_arena_alloc(arena, c->n, sizeof(*c->models));
-    c->inputs = qk_arena_alloc(arena, c->n, sizeof(*c->inputs));
-    if (c->ckpts == NULL || c->models == NULL || c->inputs == NULL) {
-        c->n = 0;
-        return qk_fail_nomem(err, "checkpoints");
-    }
-    for (size_t i = 0; i < c->n; i++) {
-        QK_TRY(open_input(c, i, err));
-    }
-    for (size_t i = 0; i < c->n; i++) {
-        if (c->inputs[i].name == NULL) {
-            QK_TRY(name_input(c, i, err));
-        }
-    }
-    for (size_t i = 1; i < c->n; i++) {
-        QK_TRY(qk_run_check_pair(&c->inputs[0], &c->inputs[i], qk_cli_progress(c->cli), err));
+    QK_TRY(qk_checkpoint_inputs_open(c->cli, &c->given, err));
+    for (size_t i = 1; i < c->given.n; i++) {
+        QK_TRY(qk_run_check_pair(&c->given.inputs[0], &c->given.inputs[i], qk_cli_progress(c->cli), err));
     }
     return QK_OK;
 }
@@ -101,7 +41,7 @@ static enum qk_code open_inputs(struct drift_command *c, struct qk_err *err)
 /* Kinds that no layer has would give a run without results. */
 static enum qk_code check_kinds(const struct drift_command *c, struct qk_err *err)
 {
-    const struct qk_model *model = c->models[0];
+    const struct qk_model *model = c->given.models[0];
     unsigned there = 0;
     for (size_t l = 0; l < model->n_layers; l++) {
         there |= 1u << (unsigned)model->layers[l].kind;
@@ -130,7 +70,7 @@ static enum qk_code read_options(struct drift_command *c, struct qk_err *err)
     if (c->options.n_metrics == 0) {
         c->options.metrics = NULL;
     }
-    return qk_cli_layers(c->cli, c->models[0]->n_layers, &c->options.layers, err);
+    return qk_cli_layers(c->cli, c->given.models[0]->n_layers, &c->options.layers, err);
 }
 
 /* ---- the sidecar: what --resume continues from ------------------------------------------------------------------ */
@@ -147,7 +87,7 @@ static enum qk_code on_layer(void *ctx, const struct qk_table *table, size_t tun
 {
     struct drift_command *c = ctx;
     (void)table;
-    bool last = tuned + 2 == c->n && layer + 1 == c->models[0]->n_layers;
+    bool last = tuned + 2 == c->given.n && layer + 1 == c->given.models[0]->n_layers;
     c->is_behind = true;
     return last || qk_seconds() - c->written < sidecar_pause ? QK_OK : write_sidecar(c, err);
 }
@@ -161,15 +101,15 @@ static enum qk_code resume(struct drift_command *c, struct qk_err *err)
         qk_cli_notice(c->cli, "%s: nothing to resume, starting at the first layer", c->sidecar);
         return QK_OK;
     }
-    size_t n_layers = c->models[0]->n_layers, n_done = 0;
-    bool *done = qk_arena_alloc(qk_cli_arena(c->cli), (c->n - 1) * n_layers, sizeof(*done));
+    size_t n_layers = c->given.models[0]->n_layers, n_done = 0;
+    bool *done = qk_arena_alloc(qk_cli_arena(c->cli), (c->given.n - 1) * n_layers, sizeof(*done));
     struct qk_table *partial;
     if (done == NULL) {
         return qk_fail_nomem(err, "resume");
     }
     enum qk_code code = qk_store_read(c->sidecar, &partial, err);
     if (code == QK_OK) {
-        code = qk_drift_resume(c->table, partial, &c->inputs[1], c->n - 1, n_layers, done, err);
+        code = qk_drift_resume(c->table, partial, &c->given.inputs[1], c->given.n - 1, n_layers, done, err);
         qk_table_free(partial);
         if (code != QK_OK) {
             qk_err_context(err, "%s", c->sidecar);
@@ -179,10 +119,10 @@ static enum qk_code resume(struct drift_command *c, struct qk_err *err)
         qk_err_hint(err, "run without --resume to start anew");
         return code;
     }
-    for (size_t i = 0; i < (c->n - 1) * n_layers; i++) {
+    for (size_t i = 0; i < (c->given.n - 1) * n_layers; i++) {
         n_done += done[i];
     }
-    qk_cli_notice(c->cli, "%s: %zu of %zu layers are there already", c->sidecar, n_done, (c->n - 1) * n_layers);
+    qk_cli_notice(c->cli, "%s: %zu of %zu layers are there already", c->sidecar, n_done, (c->given.n - 1) * n_layers);
     c->options.done = done;
     return QK_OK;
 }
@@ -195,23 +135,23 @@ static enum qk_code print_summary(struct drift_command *c, struct qk_err *err)
     bool json = qk_cli_json(c->cli);
     if (json) {
         qk_str_add(&out, "{\"base\": ");
-        qk_str_add_json(&out, c->inputs[0].name);
+        qk_str_add_json(&out, c->given.inputs[0].name);
         qk_str_add(&out, ", \"output\": ");
         qk_str_add_json(&out, qk_cli_output(c->cli));
         qk_str_add(&out, ", \"tuned\": [");
     }
-    for (size_t i = 1; i < c->n; i++) {
+    for (size_t i = 1; i < c->given.n; i++) {
         struct qk_drift_summary summary;
-        enum qk_code code = qk_drift_summarise(c->table, c->inputs[i].name, &summary, err);
+        enum qk_code code = qk_drift_summarise(c->table, c->given.inputs[i].name, &summary, err);
         if (code != QK_OK) {
             qk_str_release(&out);
             return code;
         }
         if (json) {
             qk_str_add(&out, i == 1 ? "\n  " : ",\n  ");
-            qk_drift_answer_json(&out, c->inputs[i].name, &summary);
+            qk_drift_answer_json(&out, c->given.inputs[i].name, &summary);
         } else {
-            qk_drift_answer_text(&out, c->inputs[0].name, c->inputs[i].name, &summary);
+            qk_drift_answer_text(&out, c->given.inputs[0].name, c->given.inputs[i].name, &summary);
         }
     }
     qk_str_add(&out, json ? "\n]}\n" : "");
@@ -226,14 +166,14 @@ static enum qk_code measure(struct drift_command *c, struct qk_err *err)
     QK_TRY(qk_cli_pool(c->cli, &pool, err));
     qk_cli_progress_unit(c->cli, "bytes");
     struct qk_str need = {0};
-    qk_str_add_bytes(&need, qk_drift_memory(&c->inputs[0], qk_pool_size(pool)));
+    qk_str_add_bytes(&need, qk_drift_memory(&c->given.inputs[0], qk_pool_size(pool)));
     qk_cli_detail(c->cli, "%zu threads, at most %s of working memory", qk_pool_size(pool), need.failed ? "?" : need.s);
     qk_str_release(&need);
     c->written = qk_seconds();
     c->options.on_layer = on_layer;
     c->options.on_layer_ctx = c;
-    enum qk_code code =
-        qk_drift_run(c->table, &c->inputs[0], &c->inputs[1], c->n - 1, &c->options, pool, qk_cli_progress(c->cli), err);
+    enum qk_code code = qk_drift_run(c->table, &c->given.inputs[0], &c->given.inputs[1], c->given.n - 1, &c->options,
+                                     pool, qk_cli_progress(c->cli), err);
     if (code != QK_OK && c->is_behind && write_sidecar(c, NULL) == QK_OK) {
         qk_err_hint(err, "finished layers are in %s; the same command with --resume continues", c->sidecar);
     }
@@ -245,7 +185,7 @@ static enum qk_code compute(struct drift_command *c, struct qk_err *err)
     QK_TRY(open_inputs(c, err));
     QK_TRY(read_options(c, err));
     QK_TRY(qk_table_new(&c->table, err));
-    QK_TRY(qk_drift_prepare(c->table, &c->inputs[0], &c->inputs[1], c->n - 1, &c->options, err));
+    QK_TRY(qk_drift_prepare(c->table, &c->given.inputs[0], &c->given.inputs[1], c->given.n - 1, &c->options, err));
     QK_TRY(resume(c, err));
     QK_TRY(measure(c, err));
     QK_TRY(qk_store_write(c->table, qk_cli_output(c->cli), qk_cli_force(c->cli), err));
@@ -275,10 +215,7 @@ static enum qk_code run(struct qk_cli *cli, struct qk_err *err)
     }
     enum qk_code code = compute(&c, err);
     qk_table_free(c.table);
-    for (size_t i = 0; i < c.n; i++) {
-        qk_model_free(c.models[i]);
-        qk_ckpt_close(c.ckpts[i]);
-    }
+    qk_checkpoint_inputs_release(&c.given);
     return code;
 }
 
