@@ -31,12 +31,9 @@ static enum qk_code command_names(struct qk_str *out, struct qk_err *err)
 }
 
 static const struct page_kind kinds[] = {
-    {"man", man_overview, qk_man_command},
-    {"markdown", qk_markdown_overview, qk_markdown_command},
-    {"completion", qk_completion_bash, NULL},
-    {"commands", command_names, NULL},
-    {"rules", qk_markdown_rules, NULL},
-    {NULL, NULL, NULL},
+    {"man", man_overview, qk_man_command},    {"markdown", qk_markdown_overview, qk_markdown_command},
+    {"completion", qk_completion_bash, NULL}, {"commands", command_names, NULL},
+    {"rules", qk_markdown_rules, NULL},       {NULL, NULL, NULL},
 };
 
 static enum qk_code make(struct qk_cli *cli, const struct page_kind *kind, struct qk_str *out, struct qk_err *err)

@@ -109,7 +109,8 @@ void qk_cli_set_finding(struct qk_cli *cli);
 enum qk_code qk_cli_split_name(struct qk_cli *cli, const char *operand, const char **ret_name, const char **ret_path,
                                struct qk_err *err) QK_CHECKED;
 
-/* QK_EUSAGE when -o names the very file at path, links followed, or a file that ckpt was read from; with --force too. */
+/* QK_EUSAGE when -o names the very file at path, links followed, or a file that ckpt was read from; with --force too.
+ */
 enum qk_code qk_cli_guard_input(struct qk_cli *cli, const char *path, struct qk_err *err) QK_CHECKED;
 struct qk_ckpt;
 enum qk_code qk_cli_guard_checkpoint(struct qk_cli *cli, const struct qk_ckpt *ckpt, struct qk_err *err) QK_CHECKED;
