@@ -1,0 +1,342 @@
+/* qkscope probe CKPT… -o RUN.h5: attention distance of every head, from a forward pass on probe sequences. */
+#include <math.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/str.h"
+#include "checkpoint_inputs.h"
+#include "cli/command.h"
+#include "run/probe.h"
+#include "run/probe_summary.h"
+#include "store/store.h"
+
+struct probe_command {
+    struct qk_cli *cli;
+    struct qk_checkpoint_inputs c;
+    size_t base; /* index of the base among the checkpoints */
+    struct qk_probe_set set;
+    struct qk_probe_options options;
+    struct qk_table *table;
+};
+
+/* ---- inputs ----------------------------------------------------------------------------------------------------- */
+
+static enum qk_code find_base(struct probe_command *p, struct qk_err *err)
+{
+    const char *name = qk_cli_value(p->cli, "base");
+    for (size_t i = 0; name != NULL && i < p->c.n; i++) {
+        if (qk_streq(p->c.inputs[i].name, name)) {
+            p->base = i;
+            return QK_OK;
+        }
+    }
+    return name == NULL ? QK_OK : qk_fail(err, QK_EUSAGE, "--base: no checkpoint is called '%s'", name);
+}
+
+static enum qk_code open_checkpoints(struct probe_command *p, struct qk_err *err)
+{
+    QK_TRY(qk_checkpoint_inputs_open(p->cli, &p->c, err));
+    QK_TRY(find_base(p, err));
+    for (size_t i = 0; i < p->c.n; i++) {
+        if (i != p->base) {
+            QK_TRY(qk_run_check_pair(&p->c.inputs[p->base], &p->c.inputs[i], qk_cli_progress(p->cli), err));
+        }
+    }
+    return QK_OK;
+}
+
+static enum qk_code read_probes(struct probe_command *p, struct qk_err *err)
+{
+    const char *tokens = qk_cli_value(p->cli, "tokens"), *text = qk_cli_value(p->cli, "text");
+    const char *tokenizer = p->c.ckpts[p->base]->path;
+    struct qk_arena *arena = qk_cli_arena(p->cli);
+    size_t most = qk_cli_count(p->cli, "max-probes");
+    if ((tokens == NULL) == (text == NULL)) {
+        enum qk_code code = qk_fail(err, QK_EUSAGE, "%s", tokens == NULL ? "no probes" : "two sorts of probes");
+        qk_err_hint(err, "give either --tokens FILE.jsonl or --text FILE");
+        return code;
+    }
+    QK_TRY(qk_cli_guard_input(p->cli, tokens != NULL ? tokens : text, err));
+    if (tokens != NULL) {
+        QK_TRY(qk_probe_set_tokens(tokens, tokenizer, most, arena, &p->set, err));
+    } else {
+        QK_TRY(qk_probe_set_text(text, tokenizer, qk_cli_count(p->cli, "length"), most, arena, &p->set, err));
+    }
+    for (size_t i = 0; i < p->c.n; i++) {
+        QK_TRY(qk_probe_check(&p->c.inputs[i], &p->set, i == p->base ? qk_cli_progress(p->cli) : NULL, err));
+    }
+    return QK_OK;
+}
+
+static enum qk_code read_options(struct probe_command *p, struct qk_err *err)
+{
+    const char *shard = qk_cli_value(p->cli, "shard");
+    QK_TRY(qk_probe_parse_queries(qk_cli_value(p->cli, "queries"), &p->options, err));
+    if (shard != NULL) {
+        QK_TRY(qk_probe_parse_shard(shard, &p->options, err));
+    }
+    p->options.n_linear_queries = qk_cli_count(p->cli, "linear-queries");
+    p->options.n_sink = qk_cli_count(p->cli, "sink");
+    p->options.n_logits = qk_cli_count(p->cli, "logits-last");
+    p->options.exact_profile = qk_cli_flag(p->cli, "exact-profile");
+    return qk_cli_layers(p->cli, p->c.models[p->base]->n_layers, &p->options.layers, err);
+}
+
+/* ---- the short answer ------------------------------------------------------------------------------------------- */
+
+static void add_losses(struct qk_str *out, const struct probe_command *p, const struct qk_probe_summary *s)
+{
+    qk_str_addf(out, "  against %s: of %zu heads, %zu lost range and %zu gained", p->c.inputs[p->base].name, s->n_heads,
+                s->n_lost, s->n_gained);
+    qk_str_add(out, " (95 % interval of the distance shift)\n");
+    qk_str_add(out, s->n_top > 0 ? "  most range lost:\n" : "");
+    for (size_t i = 0; i < s->n_top; i++) {
+        const struct qk_range_loss *t = &s->top[i];
+        qk_str_addf(out, "    layer %zu head %zu: distance shift %.2f", t->layer, t->head, t->shift);
+        if (!isnan(t->lo)) {
+            qk_str_addf(out, " (%.2f to %.2f)", t->lo, t->hi);
+        }
+        qk_str_add(out, " log2 tokens");
+        if (t->tail_loss > 0.0) {
+            qk_str_addf(out, ", %.0f %% of the attention beyond %.0f tokens lost", 100.0 * t->tail_loss,
+                        t->tail_window);
+        }
+        qk_str_addc(out, '\n');
+    }
+    qk_str_add(out, s->n_needle > 0 ? "  attention on the needle, strongest heads of the base:\n" : "");
+    for (size_t i = 0; i < s->n_needle; i++) {
+        qk_str_addf(out, "    layer %zu head %zu: %.2f, was %.2f\n", s->needle[i].layer, s->needle[i].head,
+                    s->needle[i].tuned, s->needle[i].base);
+    }
+}
+
+static void add_text(struct qk_str *out, const struct probe_command *p, size_t i, const struct qk_probe_summary *s)
+{
+    qk_str_addf(out, "%s: ", p->c.inputs[i].name);
+    if (isnan(s->nll)) {
+        qk_str_addf(out, "%zu probes\n", p->set.n);
+    } else {
+        qk_str_addf(out, "%.3f nats per token on %zu probes\n", s->nll, p->set.n);
+    }
+    if (s->has_losses) {
+        add_losses(out, p, s);
+    }
+}
+
+static void add_member(struct qk_str *out, const char *key, double value)
+{
+    qk_str_addf(out, ", \"%s\": ", key);
+    qk_str_add_json_double(out, value);
+}
+
+static void add_json(struct qk_str *out, const struct probe_command *p, size_t i, const struct qk_probe_summary *s)
+{
+    qk_str_add(out, i == 0 ? "\n  {\"name\": " : ",\n  {\"name\": ");
+    qk_str_add_json(out, p->c.inputs[i].name);
+    add_member(out, "nll", s->nll);
+    if (s->has_losses) {
+        qk_str_addf(out, ", \"heads\": {\"compared\": %zu, \"lost_range\": %zu, \"gained_range\": %zu}, \"top\": [",
+                    s->n_heads, s->n_lost, s->n_gained);
+        for (size_t t = 0; t < s->n_top; t++) {
+            const struct qk_range_loss *loss = &s->top[t];
+            qk_str_addf(out, "%s{\"layer\": %zu, \"head\": %zu", t == 0 ? "" : ", ", loss->layer, loss->head);
+            add_member(out, "distance_shift", loss->shift);
+            add_member(out, "distance_shift_lo", loss->lo);
+            add_member(out, "distance_shift_hi", loss->hi);
+            add_member(out, "tail_loss", loss->tail_loss);
+            add_member(out, "tail_window", loss->tail_window);
+            qk_str_addc(out, '}');
+        }
+        qk_str_add(out, "], \"needle\": [");
+        for (size_t t = 0; t < s->n_needle; t++) {
+            qk_str_addf(out, "%s{\"layer\": %zu, \"head\": %zu", t == 0 ? "" : ", ", s->needle[t].layer,
+                        s->needle[t].head);
+            add_member(out, "base", s->needle[t].base);
+            add_member(out, "tuned", s->needle[t].tuned);
+            qk_str_addc(out, '}');
+        }
+        qk_str_addc(out, ']');
+    }
+    qk_str_addc(out, '}');
+}
+
+static enum qk_code print_summary(struct probe_command *p, struct qk_err *err)
+{
+    struct qk_str out = {0};
+    bool json = qk_cli_json(p->cli);
+    if (json) {
+        qk_str_add(&out, "{\"base\": ");
+        qk_str_add_json(&out, p->c.inputs[p->base].name);
+        qk_str_add(&out, ", \"output\": ");
+        qk_str_add_json(&out, qk_cli_output(p->cli));
+        qk_str_addf(&out, ", \"n_probes\": %zu, \"checkpoints\": [", p->set.n);
+    }
+    for (size_t i = 0; i < p->c.n; i++) {
+        struct qk_probe_summary summary;
+        enum qk_code code = qk_probe_summarise(p->table, p->c.inputs[i].name, &summary, err);
+        if (code != QK_OK) {
+            qk_str_release(&out);
+            return code;
+        }
+        if (json) {
+            add_json(&out, p, i, &summary);
+        } else {
+            add_text(&out, p, i, &summary);
+        }
+    }
+    if (!json && p->options.n_shards > 1) {
+        qk_str_addf(&out, "part %zu of %zu: metrics are made by `qkscope merge` of all parts\n", p->options.shard,
+                    p->options.n_shards);
+    }
+    qk_str_add(&out, json ? "\n]}\n" : "");
+    return qk_cli_print_str(p->cli, &out, err);
+}
+
+/* ---- the command ------------------------------------------------------------------------------------------------ */
+
+/* With -v: how much there is to do and what it takes. */
+static enum qk_code tell_plan(struct probe_command *p, struct qk_pool *pool, struct qk_err *err)
+{
+    if (qk_cli_verbosity(p->cli) < 1) {
+        return QK_OK;
+    }
+    size_t bytes, tokens = 0;
+    struct qk_str need = {0};
+    QK_TRY(qk_probe_memory(&p->c.inputs[p->base], &p->set, &p->options, pool, &bytes, err));
+    for (size_t i = 0; i < p->set.n; i++) {
+        tokens += p->set.sequences[i].n;
+    }
+    qk_str_add_bytes(&need, bytes);
+    qk_cli_detail(p->cli, "%zu probes of %zu tokens in all, the longest %zu; %zu threads, at most %s of working memory",
+                  p->set.n, tokens, p->set.longest, qk_pool_size(pool), need.failed ? "?" : need.s);
+    qk_str_release(&need);
+    return QK_OK;
+}
+
+static enum qk_code measure(struct probe_command *p, struct qk_err *err)
+{
+    struct qk_pool *pool;
+    QK_TRY(qk_cli_pool(p->cli, &pool, err));
+    qk_cli_progress_unit(p->cli, "tokens");
+    QK_TRY(tell_plan(p, pool, err));
+    QK_TRY(qk_table_new(&p->table, err));
+    QK_TRY(qk_probe_prepare(p->table, p->c.inputs, p->c.n, p->base, &p->set, &p->options, err));
+    for (size_t i = 0; i < p->c.n; i++) {
+        QK_TRY(
+            qk_probe_run(p->table, p->c.inputs, p->c.n, i, &p->set, &p->options, pool, qk_cli_progress(p->cli), err));
+    }
+    return qk_probe_finish(p->table, err);
+}
+
+static enum qk_code compute(struct probe_command *p, struct qk_err *err)
+{
+    QK_TRY(open_checkpoints(p, err));
+    QK_TRY(read_options(p, err));
+    QK_TRY(read_probes(p, err));
+    QK_TRY(measure(p, err));
+    QK_TRY(qk_store_write(p->table, qk_cli_output(p->cli), qk_cli_force(p->cli), err));
+    return print_summary(p, err);
+}
+
+static enum qk_code run(struct qk_cli *cli, struct qk_err *err)
+{
+    struct probe_command p = {.cli = cli};
+    const char *output = qk_cli_output(cli);
+    if (output == NULL) {
+        enum qk_code code = qk_fail(err, QK_EUSAGE, "no output file");
+        qk_err_hint(err, "-o RUN.h5 names it");
+        return code;
+    }
+    if (qk_path_exists(output) && !qk_cli_force(cli)) {
+        enum qk_code code = qk_fail(err, QK_EUSAGE, "%s: exists already", output);
+        qk_err_hint(err, "--force overwrites it");
+        return code;
+    }
+    enum qk_code code = compute(&p, err);
+    qk_table_free(p.table);
+    qk_checkpoint_inputs_release(&p.c);
+    return code;
+}
+
+static const struct qk_option options[] = {
+    {.name = "tokens",
+     .kind = QK_OPT_PATH,
+     .arg = "FILE",
+     .help = "Probes, one JSON object a line: {\"ids\": [numbers]} or {\"text\": \"…\"}, and where something is to be "
+             "found \"spans\": [{\"name\": \"needle\", \"start\": i, \"end\": j}] (see below)."},
+    {.name = "text", .kind = QK_OPT_PATH, .arg = "FILE", .help = "A text that is cut into probes of --length tokens."},
+    {.name = "length",
+     .kind = QK_OPT_COUNT,
+     .arg = "N",
+     .dflt = "1024",
+     .help = "Tokens per probe of --text, special tokens included."},
+    {.name = "max-probes", .kind = QK_OPT_COUNT, .arg = "N", .help = "Take the first N probes only."},
+    {.name = "queries",
+     .kind = QK_OPT_STRING,
+     .arg = "WHICH",
+     .dflt = "all",
+     .help = "Queries whose rows count: all, last:N, or every:N counted back from the last one."},
+    {.name = "linear-queries",
+     .kind = QK_OPT_COUNT,
+     .arg = "N",
+     .dflt = "64",
+     .help = "In linear layers take at most N of these queries, spread evenly; 0 leaves linear layers out."},
+    {.name = "sink",
+     .kind = QK_OPT_COUNT,
+     .arg = "N",
+     .dflt = "4",
+     .help = "The first N keys are the sink, which tail_mass and mean_distance_nosink leave out."},
+    {.name = "exact-profile", .kind = QK_OPT_FLAG, .help = "Keep the attention at every exact distance too."},
+    {.name = "logits-last", .kind = QK_OPT_COUNT, .arg = "N", .help = "Keep the logits of the last N positions."},
+    {.name = "shard",
+     .kind = QK_OPT_STRING,
+     .arg = "I/N",
+     .help = "Run every N-th probe, from the I-th on; `qkscope merge` of all N parts gives what one run gives."},
+    {.name = "base",
+     .kind = QK_OPT_STRING,
+     .arg = "NAME",
+     .help = "The checkpoint that the others are compared with. Default: the first."},
+    {0},
+};
+
+static const char *const operand_help[] = {
+    "CKPT…",
+    "Checkpoints: directories or .safetensors files, or NAME=PATH. All see the same probes.",
+    NULL,
+};
+
+static const char *const examples[] = {
+    "qkscope probe base/ sft/ --text book.txt --length 2048 --max-probes 16 -o probe.h5",
+    "Which heads looked far back before fine-tuning and no longer do.",
+    "qkscope probe base/ sft/ --tokens probes.jsonl --queries last:64 -o probe.h5",
+    "Rows of the last 64 positions only.",
+    "qkscope probe base/ sft/ --tokens probes.jsonl --shard 1/2 -o a.h5; "
+    "qkscope probe base/ sft/ --tokens probes.jsonl --shard 2/2 -o b.h5; qkscope merge a.h5 b.h5 -o probe.h5",
+    "Two machines, half of the probes each.",
+    NULL,
+};
+
+const struct qk_command qk_cmd_probe = {
+    .name = "probe",
+    .summary = "measure how far back each head looks, by a forward pass on probes",
+    .operands = "CKPT…",
+    .min_operands = 1,
+    .max_operands = (size_t)-1,
+    .description =
+        "Runs each checkpoint over the probe sequences on the CPU in float32 and adds up every row of every head's "
+        "attention on the way: histogram over distances, mean distances, mass beyond windows, mass on the sink, "
+        "entropy. In linear layers the token-to-token weights that the recurrence implies take the place of attention, "
+        "by absolute value and normalised per row, for sampled queries. With several checkpoints, the routing loss of "
+        "each against the base follows, with bootstrap intervals over the probes.\n\n"
+        "Spans count tokens beside \"ids\" and characters beside \"text\"; \"end\" is the first one behind. Two names "
+        "mean something: \"needle\", what is to be found, and \"answer\", the tokens that are predicted from it; "
+        "retrieval_mass is the attention on the needle from the positions that predict the answer (from the last "
+        "position when no answer is marked).\n\n"
+        "Texts are tokenised by the base's tokenizer.json. Results do not depend on the number of threads.",
+    .common = QK_COMMON_OUTPUT | QK_COMMON_THREADS | QK_COMMON_LAYERS | QK_COMMON_JSON | QK_COMMON_FORCE,
+    .output_help = "RUN.h5",
+    .options = options,
+    .examples = examples,
+    .run = run,
+    .operand_help = operand_help,
+};

@@ -1,0 +1,446 @@
+/* A probe run: the model over the sequences, every row of every head into the sums. */
+#include "run/probe.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "analyses/implicit_mixing.h"
+#include "base/alloc.h"
+#include "base/str.h"
+#include "forward/runner.h"
+#include "probe_run.h"
+
+/* Residual streams of a batch of sequences take at most this many bytes. */
+#define BATCH_BYTES ((size_t)512 << 20)
+
+/* One checkpoint at work on one batch. */
+struct probe_batch {
+    struct qk_probe_nodes nodes;
+    const char *const *mixing; /* per layer */
+    const struct qk_run_input *input;
+    const struct qk_probe_set *set;
+    const struct qk_probe_options *options;
+    struct qk_pool *pool;
+    size_t n;
+    size_t *numbers;                  /* (n) index of the sequence in the set */
+    struct qk_distance_plan *softmax; /* (n) */
+    struct qk_distance_plan *linear;  /* (n) the same with fewer queries */
+    double *nll;                      /* (n) sums */
+    struct qk_arena *arena;
+    struct qk_forward_place place; /* of the observer and of the heads in the pool */
+    const struct qk_linear_view *view;
+    unsigned char *scratch;
+    size_t scratch_bytes; /* per worker */
+};
+
+/* ---- options ---------------------------------------------------------------------------------------------------- */
+
+enum qk_code qk_probe_parse_queries(const char *text, struct qk_probe_options *options, struct qk_err *err)
+{
+    static const struct {
+        const char *prefix;
+        enum qk_query_rule rule;
+    } rules[] = {{"last:", QK_QUERIES_LAST}, {"every:", QK_QUERIES_EVERY}};
+    if (qk_streq(text, "all")) {
+        options->queries = QK_QUERIES_ALL;
+        return QK_OK;
+    }
+    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+        uint64_t n;
+        if (qk_str_starts(text, rules[i].prefix) && qk_parse_u64(text + strlen(rules[i].prefix), 1, UINT32_MAX, &n)) {
+            options->queries = rules[i].rule;
+            options->n_queries = (size_t)n;
+            return QK_OK;
+        }
+    }
+    return qk_fail(err, QK_EUSAGE, "--queries: '%s' (expected all, last:N or every:N, N ≥ 1)", text);
+}
+
+enum qk_code qk_probe_parse_shard(const char *text, struct qk_probe_options *options, struct qk_err *err)
+{
+    const char *slash = strchr(text, '/');
+    char head[24];
+    uint64_t i, n;
+    size_t len = slash == NULL ? 0 : (size_t)(slash - text);
+    if (len == 0 || len >= sizeof(head)) {
+        return qk_fail(err, QK_EUSAGE, "--shard: '%s' (expected I/N, as in 1/4)", text);
+    }
+    memcpy(head, text, len);
+    head[len] = '\0';
+    if (!qk_parse_u64(slash + 1, 1, UINT32_MAX, &n) || !qk_parse_u64(head, 1, n, &i)) {
+        return qk_fail(err, QK_EUSAGE, "--shard: '%s' (expected I/N with 1 ≤ I ≤ N, as in 1/4)", text);
+    }
+    options->shard = (size_t)i;
+    options->n_shards = (size_t)n;
+    return QK_OK;
+}
+
+bool qk_probe_has_sequence(const struct qk_probe_options *options, size_t sequence)
+{
+    return options->n_shards < 2 || sequence % options->n_shards == options->shard - 1;
+}
+
+enum qk_code qk_probe_check(const struct qk_run_input *input, const struct qk_probe_set *set,
+                            const struct qk_progress *progress, struct qk_err *err)
+{
+    size_t vocab = input->model->vocab_size, context = input->model->max_position, n_long = 0;
+    for (size_t i = 0; i < set->n; i++) {
+        const struct qk_probe_sequence *sequence = &set->sequences[i];
+        for (size_t t = 0; t < sequence->n; t++) {
+            if (sequence->ids[t] >= vocab) {
+                return qk_fail(err, QK_EFORMAT,
+                               "%s: line %zu: token %zu: id %lu is outside the vocabulary of '%s' (expected below %zu)",
+                               set->path, sequence->line, t, (unsigned long)sequence->ids[t], input->name, vocab);
+            }
+        }
+        n_long += context > 0 && sequence->n > context ? 1 : 0;
+    }
+    if (n_long > 0) {
+        qk_progress_notice(progress,
+                           "%s: %zu of %zu sequences are longer than the context that '%s' was made for (%zu tokens "
+                           "against %zu)",
+                           set->path, n_long, set->n, input->name, set->longest, context);
+    }
+    return QK_OK;
+}
+
+/* ---- plans ------------------------------------------------------------------------------------------------------ */
+
+static bool is_selected(const struct qk_probe_options *options, size_t n, size_t t)
+{
+    size_t from_end = n - 1 - t;
+    return options->queries == QK_QUERIES_ALL ||
+           (options->queries == QK_QUERIES_LAST && from_end < options->n_queries) ||
+           (options->queries == QK_QUERIES_EVERY && from_end % options->n_queries == 0);
+}
+
+/* Needle keys and answer-predicting positions. Without a marked answer it is what follows the last token. */
+static enum qk_code mark_spans(struct probe_batch *b, const struct qk_probe_sequence *sequence,
+                               struct qk_distance_plan *plan, struct qk_err *err)
+{
+    bool *needle = qk_arena_alloc(b->arena, sequence->n, sizeof(*needle));
+    bool *answer = qk_arena_alloc(b->arena, sequence->n, sizeof(*answer));
+    bool has_needle = false, has_answer = false;
+    if (needle == NULL || answer == NULL) {
+        return qk_fail_nomem(err, "probe plan");
+    }
+    for (size_t s = 0; s < sequence->n_spans; s++) {
+        const struct qk_probe_span *span = &sequence->spans[s];
+        bool is_needle = qk_streq(span->name, "needle"), is_answer = qk_streq(span->name, "answer");
+        for (size_t t = span->start; is_needle && t < span->end; t++) {
+            needle[t] = has_needle = true;
+        }
+        for (size_t t = span->start; is_answer && t < span->end; t++) {
+            if (t > 0) {
+                answer[t - 1] = has_answer = true;
+            }
+        }
+    }
+    if (has_needle && !has_answer) {
+        answer[sequence->n - 1] = true;
+    }
+    plan->needle = has_needle ? needle : NULL;
+    plan->answer = has_needle ? answer : NULL;
+    return QK_OK;
+}
+
+static enum qk_code make_plan(struct probe_batch *b, size_t i, struct qk_err *err)
+{
+    const struct qk_probe_sequence *sequence = &b->set->sequences[b->numbers[i]];
+    struct qk_distance_plan plan = {.n_tokens = sequence->n,
+                                    .n_bins = b->nodes.n_bins,
+                                    .n_windows = b->nodes.n_windows,
+                                    .n_sink = b->options->n_sink};
+    bool *selected = qk_arena_alloc(b->arena, sequence->n, sizeof(*selected));
+    bool *sampled = qk_arena_alloc(b->arena, sequence->n, sizeof(*sampled));
+    if (selected == NULL || sampled == NULL) {
+        return qk_fail_nomem(err, "probe plan");
+    }
+    for (size_t t = 0; t < sequence->n; t++) {
+        selected[t] = is_selected(b->options, sequence->n, t);
+    }
+    qk_implicit_sample(sequence->n, selected, b->options->n_linear_queries, sampled);
+    plan.selected = selected;
+    QK_TRY(qk_distance_plan_ramp(&plan, b->arena, err));
+    QK_TRY(mark_spans(b, sequence, &plan, err));
+    b->softmax[i] = plan;
+    plan.selected = sampled;
+    b->linear[i] = plan;
+    return QK_OK;
+}
+
+/* ---- hooks ------------------------------------------------------------------------------------------------------ */
+
+/* Opens the sums of a layer's heads for a sequence. */
+static enum qk_code begin_layer(struct probe_batch *b, const struct qk_forward_place *place, size_t n_heads,
+                                struct qk_err *err)
+{
+    const struct qk_probe_nodes *nodes = &b->nodes;
+    size_t n_tokens = b->set->sequences[b->numbers[place->sequence]].n;
+    if (n_heads > nodes->n_heads || place->layer >= nodes->n_layers || place->first_position != 0 ||
+        place->n_tokens != n_tokens) {
+        return qk_fail(err, QK_EINTERNAL, "layer %zu: %zu heads, tokens %zu to %zu (expected %zu heads, %zu tokens)",
+                       place->layer, n_heads, place->first_position, place->first_position + place->n_tokens,
+                       nodes->n_heads, n_tokens);
+    }
+    b->place = *place;
+    for (size_t h = 0; h < n_heads; h++) {
+        struct qk_distance_sums sums = qk_probe_sums_at(nodes, b->numbers[place->sequence], place->layer, h);
+        memset(sums.scalar, 0, QK_N_DISTANCE_SUMS * sizeof(double));
+        memset(sums.bins, 0, nodes->n_bins * sizeof(double));
+        memset(sums.tail, 0, nodes->n_windows * sizeof(double));
+        if (sums.profile != NULL) {
+            memset(sums.profile, 0, nodes->n_profile * sizeof(double));
+        }
+    }
+    return QK_OK;
+}
+
+static enum qk_code on_rows(void *ctx, const struct qk_attention_rows *rows, size_t worker, struct qk_err *err)
+{
+    struct probe_batch *b = ctx;
+    const struct qk_distance_plan *plan = &b->softmax[b->place.sequence];
+    struct qk_distance_sums sums =
+        qk_probe_sums_at(&b->nodes, b->numbers[b->place.sequence], b->place.layer, rows->head);
+    (void)worker;
+    (void)err;
+    for (size_t r = 0; r < rows->n_rows; r++) {
+        qk_distance_add_row(plan, rows->first_position + r, rows->first_key, rows->n_keys, rows->a + r * rows->ld,
+                            &sums);
+    }
+    return QK_OK;
+}
+
+static enum qk_code on_attention(void *ctx, const struct qk_forward_place *place, const struct qk_attention *attention,
+                                 struct qk_attention_observer *ret, struct qk_err *err)
+{
+    struct probe_batch *b = ctx;
+    if (!qk_streq(b->mixing[place->layer], QK_MIXING_SOFTMAX)) {
+        return QK_OK;
+    }
+    QK_TRY(begin_layer(b, place, attention->n_heads, err));
+    *ret = (struct qk_attention_observer){.ctx = b, .rows = on_rows};
+    return QK_OK;
+}
+
+static enum qk_code implicit_head(void *ctx, size_t head, size_t worker, struct qk_err *err)
+{
+    struct probe_batch *b = ctx;
+    struct qk_distance_sums sums = qk_probe_sums_at(&b->nodes, b->numbers[b->place.sequence], b->place.layer, head);
+    (void)err;
+    qk_implicit_add_head(b->view, head, &b->linear[b->place.sequence], b->scratch + worker * b->scratch_bytes, &sums);
+    return QK_OK;
+}
+
+static enum qk_code on_linear(void *ctx, const struct qk_forward_place *place, const struct qk_linear_view *view,
+                              struct qk_err *err)
+{
+    struct probe_batch *b = ctx;
+    const struct qk_linear_mixer *mixer = view->mixer;
+    size_t bytes = qk_implicit_scratch(mixer->n_tokens, mixer->d_k);
+    if (!qk_streq(b->mixing[place->layer], QK_MIXING_IMPLICIT)) {
+        return QK_OK;
+    }
+    QK_TRY(begin_layer(b, place, mixer->n_heads, err));
+    b->scratch_bytes = (bytes + 63) / 64 * 64;
+    b->scratch = qk_alloc_aligned(qk_pool_size(b->pool), b->scratch_bytes);
+    if (b->scratch == NULL) {
+        return qk_fail_nomem(err, "implied mixing");
+    }
+    b->view = view;
+    enum qk_code code = qk_pool_for(b->pool, mixer->n_heads, implicit_head, b, err);
+    qk_free(b->scratch);
+    return code;
+}
+
+static enum qk_code on_logits(void *ctx, const struct qk_forward_place *place, const float *final, const float *logits,
+                              struct qk_err *err)
+{
+    struct probe_batch *b = ctx;
+    struct qk_node *node = b->nodes.logits;
+    size_t n = b->set->sequences[b->numbers[place->sequence]].n, n_last = node->shape[1], vocab = node->shape[2];
+    (void) final;
+    if (vocab != b->input->model->vocab_size) {
+        return qk_fail(err, QK_EMISMATCH, "logits: '%s' has a vocabulary of %zu (expected %zu, as the base)",
+                       b->input->name, b->input->model->vocab_size, vocab);
+    }
+    for (size_t i = 0; i < place->n_tokens; i++) {
+        size_t from_end = n - (place->first_position + i);
+        if (from_end > n_last) {
+            continue;
+        }
+        double *row = node->v.f64 + ((b->numbers[place->sequence] * n_last) + n_last - from_end) * vocab;
+        for (size_t v = 0; v < vocab; v++) {
+            row[v] = (double)logits[i * vocab + v];
+        }
+    }
+    return QK_OK;
+}
+
+static enum qk_code on_token(void *ctx, size_t sequence, size_t t, uint32_t argmax, double nll, struct qk_err *err)
+{
+    struct probe_batch *b = ctx;
+    (void)argmax;
+    (void)err;
+    if (t + 1 < b->set->sequences[b->numbers[sequence]].n) {
+        b->nll[sequence] += nll;
+    }
+    return QK_OK;
+}
+
+/* ---- a batch ---------------------------------------------------------------------------------------------------- */
+
+/* Progress of the whole run out of a batch's. */
+struct run_progress {
+    const struct qk_progress *outer;
+    uint64_t before, batch, total; /* tokens */
+};
+
+static void on_progress(void *ctx, uint64_t done, uint64_t total, const char *label)
+{
+    struct run_progress *p = ctx;
+    double part = total == 0 ? 0.0 : (double)done / (double)total;
+    qk_progress_update(p->outer, p->before + (uint64_t)(part * (double)p->batch), p->total, label);
+}
+
+static enum qk_code run_batch(struct probe_batch *b, struct qk_runner *runner, struct run_progress *progress,
+                              struct qk_err *err)
+{
+    struct qk_sequence *sequences = qk_arena_alloc(b->arena, b->n, sizeof(*sequences));
+    b->softmax = qk_arena_alloc(b->arena, b->n, sizeof(*b->softmax));
+    b->linear = qk_arena_alloc(b->arena, b->n, sizeof(*b->linear));
+    b->nll = qk_arena_alloc(b->arena, b->n, sizeof(*b->nll));
+    if (sequences == NULL || b->softmax == NULL || b->linear == NULL || b->nll == NULL) {
+        return qk_fail_nomem(err, "probe batch");
+    }
+    for (size_t i = 0; i < b->n; i++) {
+        const struct qk_probe_sequence *sequence = &b->set->sequences[b->numbers[i]];
+        sequences[i] = (struct qk_sequence){.n = sequence->n, .ids = sequence->ids};
+        QK_TRY(make_plan(b, i, err));
+    }
+    struct qk_progress inner = {.ctx = progress, .update = on_progress};
+    struct qk_forward_hooks hooks = {.ctx = b,
+                                     .attention = on_attention,
+                                     .linear = on_linear,
+                                     .logits = b->nodes.logits == NULL ? NULL : on_logits,
+                                     .token = on_token};
+    struct qk_forward_options options = {.layers = b->options->layers, .progress = &inner};
+    QK_TRY(qk_runner_forward(runner, b->n, sequences, &hooks, &options, err));
+    for (size_t i = 0; i < b->n; i++) {
+        b->nodes.nll->v.f64[b->numbers[i]] = sequences[i].n < 2 ? NAN : b->nll[i] / (double)(sequences[i].n - 1);
+    }
+    return QK_OK;
+}
+
+/* As many of the next sequences of the part as fit. Gives the number of tokens. */
+static size_t fill_batch(struct probe_batch *b, size_t *next)
+{
+    size_t hidden = b->input->model->hidden_size, most = BATCH_BYTES / (hidden * sizeof(float)), tokens = 0;
+    b->n = 0;
+    for (; *next < b->set->n; (*next)++) {
+        size_t n = b->set->sequences[*next].n;
+        if (!qk_probe_has_sequence(b->options, *next)) {
+            continue;
+        }
+        if (b->n > 0 && n > most - (tokens < most ? tokens : most)) {
+            break;
+        }
+        b->numbers[b->n++] = *next;
+        tokens += n;
+    }
+    return tokens;
+}
+
+static enum qk_code run_batches(struct probe_batch *b, struct qk_runner *runner, struct run_progress *progress,
+                                struct qk_err *err)
+{
+    size_t next = 0;
+    for (progress->batch = fill_batch(b, &next); b->n > 0; progress->batch = fill_batch(b, &next)) {
+        b->arena = qk_arena_new();
+        if (b->arena == NULL) {
+            return qk_fail_nomem(err, "probe batch");
+        }
+        enum qk_code code = run_batch(b, runner, progress, err);
+        qk_arena_free(b->arena);
+        QK_TRY(code);
+        progress->before += progress->batch;
+    }
+    return QK_OK;
+}
+
+/* The sequences that this part has computed. */
+static enum qk_code list_sequences(struct qk_table *table, const struct probe_batch *b, struct qk_err *err)
+{
+    int64_t *list = qk_arena_alloc(table->arena, b->set->n, sizeof(*list));
+    size_t n = 0;
+    if (list == NULL) {
+        return qk_fail_nomem(err, "result table");
+    }
+    for (size_t i = 0; i < b->set->n; i++) {
+        if (qk_probe_has_sequence(b->options, i)) {
+            list[n++] = (int64_t)i;
+        }
+    }
+    return qk_node_attr_i64s(table, b->nodes.entry, "sequences", list, n, err);
+}
+
+enum qk_code qk_probe_run(struct qk_table *table, const struct qk_run_input *inputs, size_t n, size_t i,
+                          const struct qk_probe_set *set, const struct qk_probe_options *options, struct qk_pool *pool,
+                          const struct qk_progress *progress, struct qk_err *err)
+{
+    struct probe_batch b = {.input = &inputs[i], .set = set, .options = options, .pool = pool};
+    QK_TRY(qk_probe_nodes_of(table, inputs[i].name, &b.nodes, err));
+    const struct qk_attr *mixing = qk_node_attr(b.nodes.entry, "mixing");
+    if (mixing == NULL || mixing->type != QK_TYPE_STR || mixing->n != inputs[i].model->n_layers) {
+        return qk_fail(err, QK_EINTERNAL, "/probe/%s: no attribute 'mixing'", inputs[i].name);
+    }
+    b.mixing = mixing->v.str;
+    struct run_progress overall = {.outer = progress};
+    for (size_t s = 0; s < set->n; s++) {
+        overall.total += qk_probe_has_sequence(options, s) ? set->sequences[s].n : 0;
+    }
+    overall.before = i * overall.total;
+    overall.total *= n;
+    b.numbers = qk_calloc(set->n, sizeof(*b.numbers));
+    if (b.numbers == NULL) {
+        return qk_fail_nomem(err, "probe run");
+    }
+    struct qk_runner *runner = NULL;
+    enum qk_code code = qk_runner_new(inputs[i].model, pool, NULL, &runner, err);
+    if (code == QK_OK) {
+        code = run_batches(&b, runner, &overall, err);
+    }
+    qk_runner_free(runner);
+    qk_free(b.numbers);
+    return code == QK_OK ? list_sequences(table, &b, err) : code;
+}
+
+enum qk_code qk_probe_memory(const struct qk_run_input *input, const struct qk_probe_set *set,
+                             const struct qk_probe_options *options, struct qk_pool *pool, size_t *ret,
+                             struct qk_err *err)
+{
+    struct probe_batch b = {.input = input, .set = set, .options = options, .pool = pool};
+    struct qk_runner *runner = NULL;
+    size_t next = 0, most = 0;
+    QK_TRY(qk_runner_new(input->model, pool, NULL, &runner, err));
+    b.numbers = qk_calloc(set->n, sizeof(*b.numbers));
+    size_t *lengths = qk_calloc(set->n, sizeof(*lengths));
+    if (b.numbers == NULL || lengths == NULL) {
+        qk_free(b.numbers);
+        qk_free(lengths);
+        qk_runner_free(runner);
+        return qk_fail_nomem(err, "probe run");
+    }
+    while (fill_batch(&b, &next) > 0) {
+        for (size_t i = 0; i < b.n; i++) {
+            lengths[i] = set->sequences[b.numbers[i]].n;
+        }
+        size_t bytes = qk_runner_memory(runner, b.n, lengths);
+        most = bytes > most ? bytes : most;
+    }
+    qk_free(b.numbers);
+    qk_free(lengths);
+    qk_runner_free(runner);
+    *ret = most;
+    return QK_OK;
+}
