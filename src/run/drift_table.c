@@ -208,7 +208,7 @@ static const struct layer_fact {
      fact_position, NULL},
     {"/model/rotary_dim", "Rotary dimensions", "1", "dimensions of a head that RoPE turns; 0 without RoPE", NULL,
      fact_rotary_dim},
-    {"/model/window", "Attention window", "tokens", "keys that a query sees, itself included; 0: all", NULL,
+    {"/model/sliding_window", "Attention window", "tokens", "keys that a query sees, itself included; 0: all", NULL,
      fact_window},
     {"/model/qk_norm", "q/k norm", "1", "none; head: one norm per head; all: one norm over all heads together",
      fact_qk_norm, NULL},

@@ -109,6 +109,8 @@ def against_reference(qkscope, base, tuned, out):
     tau = file["/model/tau"][:].astype(float)
     (_, base_tensors, a), (_, tuned_tensors, b) = ref.load(base), ref.load(tuned)
     expect([x for x in file["/model/layer_kind"].asstr()[:]] == [x.kind for x in a], "layer kinds")
+    windows = file["/model/sliding_window"][:]
+    expect([bool(w) for w in windows] == [x.kind == "sliding" for x in a], f"windows {windows}")
     for layer in range(len(a)):
         compare_layer(run, layer, a[layer], b[layer], tau)
         if a[layer].freq is not None:
