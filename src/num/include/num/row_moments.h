@@ -1,8 +1,8 @@
 /* Sums over a stretch of a row of weights, fast enough to be taken of every row of an attention matrix.
  *
- * Weights are float32 in [0, 1]. Terms are made and added in float32 over sixteen lanes, at most eight terms a lane, and
- * these parts in float64, always in the same order: the same bits on every CPU and for every instruction set. All terms
- * have one sign, so the relative error of a sum is below 8 · 2^-24 + that of its terms. */
+ * Weights are float32 in [0, 1]. Terms are made and added in float32 over sixteen lanes, at most eight terms a lane,
+ * and these parts in float64, always in the same order: the same bits on every CPU and for every instruction set. All
+ * terms have one sign, so the relative error of a sum is below 8 · 2^-24 + that of its terms. */
 #ifndef QK_NUM_ROW_MOMENTS_H
 #define QK_NUM_ROW_MOMENTS_H
 
