@@ -202,7 +202,7 @@ def check_metrics(work):
                  "-o", out])
         sums = {}
         with h5py.File(out) as f:
-            expect(list(f["model/window_size"]) == WINDOWS, f"windows {list(f['model/window_size'])}")
+            expect(list(f["model/window"]) == WINDOWS, f"windows {list(f['model/window'])}")
             for n in names:
                 sums[n], scores = reference(models[n], probes, rule, linear_queries)
                 check_entry(f"{n} {rule}", f[f"probe/{n}"], models[n], sums[n], scores)
