@@ -169,7 +169,9 @@ void qk_metrics_markdown(struct qk_str *out)
         out,
         "# Metrics\n\nWritten by `qkscope metrics --markdown` from the table that also drives computing, result "
         "files and figures.\n\nAxes: layer, head (query heads), kv_head (key heads, one per group of query heads), "
-        "angle, tau (distance in tokens), pair (frequency pair of RoPE), module. W0 is the base, W1 the tuned "
+        "angle, tau (distance in tokens), pair (frequency pair of RoPE), module; distance_bin (0, 1, 2–3, 4–7, … "
+        "tokens), "
+        "window and distance (tokens). W0 is the base, W1 the tuned "
         "checkpoint, "
         "Δ = W1 − W0. A value that does not exist is NaN, and `METRIC_state` beside it says why.\n\n"
         "| metric | axes | unit | title |\n|---|---|---|---|\n");
