@@ -46,21 +46,20 @@ static void add_decay(const struct qk_linear_mixer *m, size_t head, struct qk_di
     sums->scalar[QK_SUM_DECAY] += total;
 }
 
-void qk_implicit_add_head(const struct qk_linear_view *view, size_t head, const struct qk_distance_plan *plan,
-                          void *scratch, struct qk_distance_sums *sums)
+void qk_implicit_add_head(const struct qk_linear_mixer *mixer, const float *value_scale, size_t head,
+                          const struct qk_distance_plan *plan, void *scratch, struct qk_distance_sums *sums)
 {
-    const struct qk_linear_mixer *m = view->mixer;
-    double *mixing = scratch, *work = mixing + m->n_tokens;
-    float *row = (float *)(void *)(work + m->d_k);
-    add_decay(m, head, sums);
-    for (size_t t = 0; t < m->n_tokens; t++) {
+    double *mixing = scratch, *work = mixing + mixer->n_tokens;
+    float *row = (float *)(void *)(work + mixer->d_k);
+    add_decay(mixer, head, sums);
+    for (size_t t = 0; t < mixer->n_tokens; t++) {
         if (!plan->selected[t] && (plan->answer == NULL || !plan->answer[t])) {
             continue;
         }
         double total = 0.0;
-        qk_implicit_row(m, head, t, mixing, work);
+        qk_implicit_row(mixer, head, t, mixing, work);
         for (size_t s = 0; s <= t; s++) {
-            double scale = view->value_scale == NULL ? 1.0 : (double)view->value_scale[s * m->n_heads + head];
+            double scale = value_scale == NULL ? 1.0 : (double)value_scale[s * mixer->n_heads + head];
             mixing[s] = fabs(mixing[s] * scale);
             total += mixing[s];
         }

@@ -1,6 +1,7 @@
 /* qkscope merge PART.h5… -o RUN.h5: parts of a run become the run. */
 #include "base/alloc.h"
 #include "cli/command.h"
+#include "run/probe.h"
 #include "store/store.h"
 
 static void free_parts(struct qk_table **parts, size_t n)
@@ -21,7 +22,10 @@ static enum qk_code merge_and_write(struct qk_cli *cli, struct qk_table **parts,
     }
     struct qk_table *whole;
     QK_TRY(qk_merge((const struct qk_table *const *)parts, names, n, &whole, err));
-    enum qk_code code = qk_store_write(whole, qk_cli_output(cli), qk_cli_force(cli), err);
+    enum qk_code code = qk_probe_finish(whole, err);
+    if (code == QK_OK) {
+        code = qk_store_write(whole, qk_cli_output(cli), qk_cli_force(cli), err);
+    }
     qk_table_free(whole);
     if (code == QK_OK) {
         qk_cli_detail(cli, "%zu parts joined into %s", n, qk_cli_output(cli));
@@ -48,7 +52,7 @@ static enum qk_code run(struct qk_cli *cli, struct qk_err *err)
 
 static const char *const operand_help[] = {
     "PART.h5…",
-    "Run files of one base and one set of options, each with other layers or other tuned checkpoints.",
+    "Run files of one base and one set of options, each with other layers, other probes or other tuned checkpoints.",
     NULL,
 };
 
@@ -56,6 +60,9 @@ static const char *const examples[] = {
     "qkscope drift BASE TUNED --layers 0-15 -o a.h5; qkscope drift BASE TUNED --layers 16-31 -o b.h5; "
     "qkscope merge a.h5 b.h5 -o run.h5",
     "Two machines, half of the layers each.",
+    "qkscope probe BASE TUNED --tokens P.jsonl --shard 1/2 -o a.h5; "
+    "qkscope probe BASE TUNED --tokens P.jsonl --shard 2/2 -o b.h5; qkscope merge a.h5 b.h5 -o run.h5",
+    "Half of the probes each.",
     "qkscope merge step100.h5 step200.h5 -o trajectory.h5",
     "Runs of several tuned checkpoints against the same base become one.",
     NULL,
@@ -63,7 +70,7 @@ static const char *const examples[] = {
 
 const struct qk_command qk_cmd_merge = {
     .name = "merge",
-    .summary = "join runs over layer ranges or checkpoints into one",
+    .summary = "join runs over layer ranges, probe ranges or checkpoints into one",
     .operands = "PART.h5…",
     .min_operands = 1,
     .max_operands = (size_t)-1,
@@ -72,7 +79,12 @@ const struct qk_command qk_cmd_merge = {
         "computed different layers, and together all of them; parts of different tuned checkpoints stand side by side "
         "in the result, in the order given. Gaps, overlaps and differing inputs or options are refused with the names "
         "of the two files and of what differs (exit status 4).\n\n"
-        "Every value of the result is taken unchanged from the part that computed it, so the result equals that of a "
+        "Parts of a probe run have computed different probe sequences (--shard); metrics and routing losses are made "
+        "when all "
+        "are there.\n\n"
+        "Every other value of the result is taken unchanged from the part that computed it, and metrics are made of "
+        "the "
+        "same sums in the same order, so the result equals that of a "
         "single run bit for bit. The history holds the command lines of all parts, each once.",
     .common = QK_COMMON_OUTPUT | QK_COMMON_FORCE,
     .output_help = "RUN.h5",

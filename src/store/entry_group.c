@@ -4,9 +4,12 @@
 #include <string.h>
 
 static const struct qk_entry_group entry_groups[] = {
-    {.group = "/checkpoints"}, {.group = "/drift", .part_axis = "/model/layer", .part_attr = "layers"},
-    {.group = "/probe"},       {.group = "/routing"},
-    {.group = "/niah"},        {.group = "/eval"},
+    {.group = "/checkpoints"},
+    {.group = "/drift", .part_axis = "/model/layer", .part_attr = "layers"},
+    {.group = "/probe", .part_axis = "/model/sequence", .part_attr = "sequences"},
+    {.group = "/routing"},
+    {.group = "/niah"},
+    {.group = "/eval"},
 };
 
 const struct qk_entry_group *qk_entry_group_of(const char *path)
