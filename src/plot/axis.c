@@ -74,6 +74,16 @@ void qk_range_lift_zero(struct qk_range *range)
     }
 }
 
+struct qk_range qk_range_symmetric(double largest)
+{
+    struct qk_range range = {0};
+    qk_range_add(&range, 0);
+    qk_range_add(&range, fabs(largest));
+    qk_range_finish(&range, false);
+    range.lo = -range.hi;
+    return range;
+}
+
 static void set_log(struct qk_sheet *sheet, const char *axis, const struct qk_range *range, double fit)
 {
     double decades = log10(range->hi / range->lo);
@@ -109,6 +119,9 @@ void qk_axis_set(struct qk_sheet *sheet, const char *axis, const struct qk_range
         return;
     }
     double step = nice_above((range->hi - range->lo) / (fit > 6 ? 6 : fit));
+    if (range->lo < 0 && step > range->hi) {
+        step = nice_below(range->hi); /* 0 alone says nothing */
+    }
     qk_sheet_line(sheet, "unset m%stics; set %stics %.9g; set format %s '%%g'", axis, axis, step, axis);
 }
 

@@ -8,7 +8,7 @@
 #include "run_view.h"
 #include "sheet.h"
 
-/* Start as {0}; add values; finish. Only finite values ≥ 0 count: all figures show magnitudes. */
+/* Start as {0}; add values; finish. Only finite values ≥ 0 count: magnitudes. Signed values: qk_range_symmetric. */
 struct qk_range {
     double lo, hi; /* after finishing: the axis; before: the smallest and largest positive value */
     size_t n;      /* positive values */
@@ -24,6 +24,9 @@ void qk_range_finish(struct qk_range *range, bool want_log);
 /* After finishing: lets a linear axis begin a little below 0 when there are exact zeros, so that they do not hide in
  * the frame. */
 void qk_range_lift_zero(struct qk_range *range);
+
+/* The range −m … m, linear, with m the smallest round number that is not below largest. For signed values. */
+struct qk_range qk_range_symmetric(double largest);
 
 /* Emits range, scale and ticks of axis "x", "y" or "cb" that is length cm long. */
 void qk_axis_set(struct qk_sheet *sheet, const char *axis, const struct qk_range *range, double length);

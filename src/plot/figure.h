@@ -3,7 +3,7 @@
 #ifndef QK_PLOT_FIGURE_H
 #define QK_PLOT_FIGURE_H
 
-#include <stdbool.h>
+#include <stddef.h>
 
 #include "base/err.h"
 #include "run_view.h"
@@ -12,10 +12,14 @@
 struct qk_figure {
     const char *name;  /* "drift-heatmap": also the stem of its files */
     const char *title; /* one line, no full stop */
-    /* Datasets of /drift/NAME, NULL-terminated: one finite value in one of them is enough to draw. */
+    /* Group whose entries are drawn; NULL: "drift". */
+    const char *group;
+    /* Datasets of /group/NAME, NULL-terminated: one finite value in one of them is enough to draw. */
     const char *const *metrics;
-    /* One picture for all checkpoints instead of one each; drawn only when there are at least two. */
-    bool together;
+    /* Datasets of /drift/NAME, of which one must have a finite value too; NULL: none. */
+    const char *const *drift_too;
+    /* One picture for all checkpoints instead of one each, drawn when there are at least so many; 0: one each. */
+    size_t together;
     /* Draws the view's current checkpoint. Sets the sheet's height before placing anything. */
     enum qk_code (*draw)(struct qk_sheet *sheet, const struct qk_run_view *view, struct qk_err *err);
 };

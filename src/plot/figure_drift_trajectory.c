@@ -180,6 +180,6 @@ const struct qk_figure qk_figure_drift_trajectory = {
     .name = "drift-trajectory",
     .title = "Drift of every layer over the tuned checkpoints of a run",
     .metrics = metrics,
-    .together = true,
+    .together = 2,
     .draw = draw,
 };

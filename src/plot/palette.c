@@ -32,3 +32,14 @@ void qk_palette_set(struct qk_sheet *sheet, double share)
     }
     qk_str_add(&sheet->body, ")\n");
 }
+
+void qk_palette_set_diverging(struct qk_sheet *sheet, bool reversed)
+{
+    /* the middle is not white: white is where there is no head */
+    static const char *const colours[] = {"#1b4f8f", "#6fa3d0", "#f6f0dc", "#e08a63", "#9c1f2e"};
+    qk_str_add(&sheet->body, "set palette defined (");
+    for (size_t i = 0; i < 5; i++) {
+        qk_str_addf(&sheet->body, "%s%zu '%s'", i > 0 ? ", " : "", i, colours[reversed ? 4 - i : i]);
+    }
+    qk_str_add(&sheet->body, ")\n");
+}

@@ -27,10 +27,16 @@ const char *qk_figure_title(size_t i)
     return qk_figure_table[i]->title;
 }
 
-static bool has_data(const struct qk_figure *figure, const struct qk_run_view *view, size_t checkpoint)
+static const char *group_of(const struct qk_figure *figure)
 {
-    for (size_t i = 0; figure->metrics[i] != NULL; i++) {
-        struct qk_values values = qk_run_view_values(view, checkpoint, figure->metrics[i]);
+    return figure->group != NULL ? figure->group : "drift";
+}
+
+static bool any_finite(const struct qk_table *table, const char *group, const char *checkpoint,
+                       const char *const *metrics)
+{
+    for (size_t i = 0; metrics[i] != NULL; i++) {
+        struct qk_values values = qk_table_values(table, group, checkpoint, metrics[i]);
         if (qk_values_any_finite(&values)) {
             return true;
         }
@@ -38,25 +44,22 @@ static bool has_data(const struct qk_figure *figure, const struct qk_run_view *v
     return false;
 }
 
+static bool has_data(const struct qk_table *table, const struct qk_figure *figure, const char *checkpoint)
+{
+    return any_finite(table, group_of(figure), checkpoint, figure->metrics) &&
+           (figure->drift_too == NULL || any_finite(table, "drift", checkpoint, figure->drift_too));
+}
+
 bool qk_figure_has_data(const struct qk_table *table, size_t i)
 {
     const struct qk_figure *figure = qk_figure_table[i];
-    if (figure->together && qk_run_view_count(table) < 2) {
-        return false;
+    size_t n = 0, n_with = 0;
+    const char *name;
+    for (size_t at = 0; (name = qk_run_view_next(table, group_of(figure), &at)) != NULL;) {
+        n++;
+        n_with += has_data(table, figure, name);
     }
-    for (size_t k = 0; k < table->n_nodes; k++) {
-        const struct qk_node *node = table->nodes[k];
-        if (node->is_group || node->type != QK_TYPE_F64 || !qk_str_starts(node->path, "/drift/")) {
-            continue;
-        }
-        for (size_t m = 0; figure->metrics[m] != NULL; m++) {
-            const struct qk_values values = {node->v.f64, node->n_values, 1, 1, node};
-            if (strcmp(strrchr(node->path, '/') + 1, figure->metrics[m]) == 0 && qk_values_any_finite(&values)) {
-                return true;
-            }
-        }
-    }
-    return false;
+    return n_with > 0 && n >= figure->together;
 }
 
 /* The name as a part of file names: letters, digits, '.', '_', '-' stay, all else becomes '_'. A name ending like the
@@ -131,33 +134,43 @@ static enum qk_code draw_one(struct job *job, const struct qk_figure *figure, co
     return code;
 }
 
+/* "one of a, b in /group/NAME" */
+static void add_wanted(struct qk_str *out, const char *const *metrics, const char *group, const char *checkpoint)
+{
+    for (size_t i = 0; metrics[i] != NULL; i++) {
+        qk_str_addf(out, "%s%s", i > 0 ? ", " : "one of ", metrics[i]);
+    }
+    qk_str_addf(out, " in /%s/%s", group, checkpoint);
+}
+
 static enum qk_code fail_no_data(const struct qk_figure *figure, const struct qk_run_view *view, struct qk_err *err)
 {
-    if (figure->together && view->n_checkpoints < 2) {
-        return qk_fail(err, QK_EUSAGE, "figure %s: compares tuned checkpoints (expected at least 2, found %zu)",
-                       figure->name, view->n_checkpoints);
+    if (view->n_checkpoints < figure->together && figure->together > 1) {
+        return qk_fail(err, QK_EUSAGE, "figure %s: compares tuned checkpoints (expected at least %zu, found %zu)",
+                       figure->name, figure->together, view->n_checkpoints);
     }
+    const char *name = view->n_checkpoints > 0 ? view->checkpoints[0] : "NAME";
     struct qk_str wanted = {0};
-    for (size_t i = 0; figure->metrics[i] != NULL; i++) {
-        qk_str_addf(&wanted, "%s%s", i > 0 ? ", " : "", figure->metrics[i]);
+    add_wanted(&wanted, figure->metrics, view->group, name);
+    if (figure->drift_too != NULL) {
+        qk_str_add(&wanted, " and ");
+        add_wanted(&wanted, figure->drift_too, "drift", name);
     }
-    enum qk_code code =
-        wanted.failed
-            ? qk_fail_nomem(err, "name of a figure")
-            : qk_fail(err, QK_EUSAGE, "figure %s: the run has no values for it (expected one of %s in /drift/%s)",
-                      figure->name, wanted.s, view->n_checkpoints > 0 ? view->checkpoints[0] : "NAME");
+    enum qk_code code = wanted.failed ? qk_fail_nomem(err, "name of a figure")
+                                      : qk_fail(err, QK_EUSAGE, "figure %s: the run has no values for it (expected %s)",
+                                                figure->name, wanted.s);
     qk_str_release(&wanted);
     return code;
 }
 
-static enum qk_code draw_figure(struct job *job, const struct qk_figure *figure, struct qk_run_view *view, bool asked,
-                                struct qk_err *err)
+static enum qk_code draw_entries(struct job *job, const struct qk_figure *figure, struct qk_run_view *view, bool asked,
+                                 struct qk_err *err)
 {
     size_t n_drawn = 0;
     for (size_t c = 0; c < view->n_checkpoints; c++) {
         QK_TRY(qk_interrupt_check(err));
-        bool enough = figure->together ? view->n_checkpoints > 1 && n_drawn == 0 : true;
-        if (!enough || !has_data(figure, view, c)) {
+        bool enough = figure->together == 0 || (view->n_checkpoints >= figure->together && n_drawn == 0);
+        if (!enough || !has_data(view->table, figure, view->checkpoints[c])) {
             continue;
         }
         view->current = c;
@@ -171,6 +184,16 @@ static enum qk_code draw_figure(struct job *job, const struct qk_figure *figure,
         n_drawn++;
     }
     return asked && n_drawn == 0 ? fail_no_data(figure, view, err) : QK_OK;
+}
+
+static enum qk_code draw_figure(struct job *job, const struct qk_figure *figure, const struct qk_table *table,
+                                bool asked, struct qk_err *err)
+{
+    struct qk_run_view view;
+    QK_TRY(qk_run_view_init(table, group_of(figure), &view, err));
+    enum qk_code code = draw_entries(job, figure, &view, asked, err);
+    qk_run_view_release(&view);
+    return code;
 }
 
 static enum qk_code find_figure(const char *name, const struct qk_figure **ret, struct qk_err *err)
@@ -206,12 +229,12 @@ static bool listed_before(const char *const *names, size_t i)
     return false;
 }
 
-static enum qk_code draw_all(struct job *job, struct qk_run_view *view, struct qk_err *err)
+static enum qk_code draw_all(struct job *job, const struct qk_table *table, struct qk_err *err)
 {
     const struct qk_plot_options *options = job->options;
     if (options->figures == NULL || options->n_figures == 0) {
         for (size_t i = 0; i < qk_figure_table_count; i++) {
-            QK_TRY(draw_figure(job, qk_figure_table[i], view, false, err));
+            QK_TRY(draw_figure(job, qk_figure_table[i], table, false, err));
         }
         return QK_OK;
     }
@@ -223,7 +246,7 @@ static enum qk_code draw_all(struct job *job, struct qk_run_view *view, struct q
         const struct qk_figure *figure = NULL;
         QK_TRY(find_figure(options->figures[i], &figure, err));
         if (!listed_before(options->figures, i)) {
-            QK_TRY(draw_figure(job, figure, view, true, err));
+            QK_TRY(draw_figure(job, figure, table, true, err));
         }
     }
     return QK_OK;
@@ -248,15 +271,12 @@ enum qk_code qk_plot(const struct qk_table *table, const struct qk_plot_options 
                      const struct qk_progress *progress, size_t *ret_n, struct qk_err *err)
 {
     struct job job = {.options = options, .progress = progress};
-    struct qk_run_view view;
     QK_TRY(choose_formats(&job, err));
-    QK_TRY(qk_run_view_init(table, &view, err));
-    enum qk_code code = draw_all(&job, &view, err);
-    qk_run_view_release(&view);
-    if (code == QK_OK && ret_n != NULL) {
+    QK_TRY(draw_all(&job, table, err));
+    if (ret_n != NULL) {
         *ret_n = job.n_files;
     }
-    return code;
+    return QK_OK;
 }
 
 enum qk_code qk_plot_gnuplot_version(char *out, size_t cap, struct qk_err *err)

@@ -9,16 +9,35 @@
 #include "base/alloc.h"
 #include "base/str.h"
 
-static const char drift_prefix[] = "/drift/";
-
-/* "/drift/NAME" itself, not its metrics. */
-static const char *checkpoint_name(const struct qk_node *node)
+/* What follows "/group/" in a path; NULL for paths of other groups. */
+static const char *below_group(const char *path, const char *group)
 {
-    if (!node->is_group || !qk_str_starts(node->path, drift_prefix)) {
-        return NULL;
+    size_t n = strlen(group);
+    return path[0] == '/' && strncmp(path + 1, group, n) == 0 && path[1 + n] == '/' ? path + n + 2 : NULL;
+}
+
+/* NAME of "/group/NAME" itself, not its metrics. */
+static const char *checkpoint_name(const struct qk_node *node, const char *group)
+{
+    const char *name = node->is_group ? below_group(node->path, group) : NULL;
+    return name != NULL && strchr(name, '/') == NULL ? name : NULL;
+}
+
+const char *qk_run_view_next(const struct qk_table *table, const char *group, size_t *at)
+{
+    while (*at < table->n_nodes) {
+        const char *name = checkpoint_name(table->nodes[(*at)++], group);
+        if (name != NULL) {
+            return name;
+        }
     }
-    const char *name = node->path + strlen(drift_prefix);
-    return strchr(name, '/') == NULL ? name : NULL;
+    return NULL;
+}
+
+static size_t count_layers(const struct qk_table *table)
+{
+    const struct qk_node *layer = qk_table_find(table, "/model/layer");
+    return layer != NULL && !layer->is_group && layer->n_dims == 1 ? layer->shape[0] : 0;
 }
 
 static const char *base_name(const struct qk_table *table)
@@ -34,20 +53,17 @@ static const char *base_name(const struct qk_table *table)
     return "base";
 }
 
-enum qk_code qk_run_view_init(const struct qk_table *table, struct qk_run_view *ret, struct qk_err *err)
+enum qk_code qk_run_view_init(const struct qk_table *table, const char *group, struct qk_run_view *ret,
+                              struct qk_err *err)
 {
-    struct qk_run_view view = {.table = table, .base = base_name(table)};
-    const struct qk_node *layer = qk_table_find(table, "/model/layer");
-    view.n_layers = layer != NULL && !layer->is_group && layer->n_dims == 1 ? layer->shape[0] : 0;
+    struct qk_run_view view = {.table = table, .group = group, .base = base_name(table)};
+    view.n_layers = count_layers(table);
     view.checkpoints = qk_calloc(table->n_nodes + 1, sizeof *view.checkpoints);
     if (view.checkpoints == NULL) {
         return qk_fail_nomem(err, "names of checkpoints");
     }
-    for (size_t i = 0; i < table->n_nodes; i++) {
-        const char *name = checkpoint_name(table->nodes[i]);
-        if (name == NULL) {
-            continue;
-        }
+    const char *name;
+    for (size_t at = 0; (name = qk_run_view_next(table, group, &at)) != NULL;) {
         if (!qk_name_is_clean(name) || !qk_name_is_clean(view.base)) {
             qk_free(view.checkpoints);
             return qk_fail(err, QK_EFORMAT, "checkpoint name '%s' is not clean UTF-8 without control characters", name);
@@ -58,15 +74,6 @@ enum qk_code qk_run_view_init(const struct qk_table *table, struct qk_run_view *
     return QK_OK;
 }
 
-size_t qk_run_view_count(const struct qk_table *table)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < table->n_nodes; i++) {
-        n += checkpoint_name(table->nodes[i]) != NULL;
-    }
-    return n;
-}
-
 void qk_run_view_release(struct qk_run_view *view)
 {
     qk_free(view->checkpoints);
@@ -74,29 +81,46 @@ void qk_run_view_release(struct qk_run_view *view)
 }
 
 /* Compares piece by piece: a path built for the lookup would need memory, and a lookup must not fail for the lack of
- * it. */
-static bool is_metric_of(const char *path, const char *checkpoint, const char *metric)
+ * it. metric NULL: the entry itself. */
+static const struct qk_node *find_in(const struct qk_table *table, const char *group, const char *checkpoint,
+                                     const char *metric)
 {
-    size_t prefix = strlen(drift_prefix), name = strlen(checkpoint);
-    return strncmp(path, drift_prefix, prefix) == 0 && strncmp(path + prefix, checkpoint, name) == 0 &&
-           path[prefix + name] == '/' && strcmp(path + prefix + name + 1, metric) == 0;
+    size_t n = strlen(checkpoint);
+    for (size_t i = 0; i < table->n_nodes; i++) {
+        const char *rest = below_group(table->nodes[i]->path, group);
+        if (rest == NULL || strncmp(rest, checkpoint, n) != 0) {
+            continue;
+        }
+        if (metric == NULL ? rest[n] == '\0' : rest[n] == '/' && strcmp(rest + n + 1, metric) == 0) {
+            return table->nodes[i];
+        }
+    }
+    return NULL;
+}
+
+struct qk_values qk_table_values(const struct qk_table *table, const char *group, const char *checkpoint,
+                                 const char *metric)
+{
+    const struct qk_node *node = find_in(table, group, checkpoint, metric);
+    if (node == NULL || node->is_group || node->type != QK_TYPE_F64 || node->n_dims < 2 || node->n_dims > 3 ||
+        node->shape[0] != count_layers(table) || node->n_values == 0) {
+        return (struct qk_values){0};
+    }
+    return (struct qk_values){node->v.f64, node->shape[0], node->shape[1], node->n_dims == 3 ? node->shape[2] : 1,
+                              node};
 }
 
 struct qk_values qk_run_view_values(const struct qk_run_view *view, size_t checkpoint, const char *metric)
 {
-    struct qk_values none = {0};
-    const struct qk_node *node = NULL;
-    for (size_t i = 0; i < view->table->n_nodes && node == NULL; i++) {
-        if (is_metric_of(view->table->nodes[i]->path, view->checkpoints[checkpoint], metric)) {
-            node = view->table->nodes[i];
-        }
-    }
-    if (node == NULL || node->is_group || node->type != QK_TYPE_F64 || node->n_dims < 2 || node->n_dims > 3 ||
-        node->shape[0] != view->n_layers || node->n_values == 0) {
-        return none;
-    }
-    return (struct qk_values){node->v.f64, node->shape[0], node->shape[1], node->n_dims == 3 ? node->shape[2] : 1,
-                              node};
+    return qk_table_values(view->table, view->group, view->checkpoints[checkpoint], metric);
+}
+
+bool qk_run_view_is_implied(const struct qk_table *table, const char *checkpoint, size_t layer)
+{
+    const struct qk_node *entry = find_in(table, "probe", checkpoint, NULL);
+    const struct qk_attr *mixing = entry != NULL ? qk_node_attr(entry, "mixing") : NULL;
+    return mixing != NULL && mixing->type == QK_TYPE_STR && layer < mixing->n && mixing->v.str[layer] != NULL &&
+           strcmp(mixing->v.str[layer], "implicit") == 0;
 }
 
 double qk_values_at(const struct qk_values *values, size_t layer, size_t head, size_t depth)

@@ -1,5 +1,5 @@
-/* What figures read from a result table: the layers of /model and the metrics of /drift/NAME, checked once here so that
- * a table of another shape gives "no data" and never a wild read.
+/* What figures read from a result table: the layers of /model and the metrics of /drift/NAME, /probe/NAME and
+ * /routing/NAME, checked once here so that a table of another shape gives "no data" and never a wild read.
  *
  * Borrows the table. */
 #ifndef QK_PLOT_RUN_VIEW_H
@@ -14,7 +14,8 @@
 struct qk_run_view {
     const struct qk_table *table;
     size_t n_layers;
-    size_t n_checkpoints;     /* groups of /drift, in order of creation */
+    const char *group;        /* of the entries: "drift", "probe", "routing" */
+    size_t n_checkpoints;     /* entries of the group, in order of creation */
     const char **checkpoints; /* names; owned */
     const char *base;         /* name of the base checkpoint */
     size_t current;           /* the checkpoint being drawn */
@@ -27,13 +28,17 @@ struct qk_values {
     const struct qk_node *node;
 };
 
-/* A table without /model/layer or /drift gives a view without layers or checkpoints. */
-enum qk_code qk_run_view_init(const struct qk_table *table, struct qk_run_view *ret, struct qk_err *err) QK_CHECKED;
-/* Number of tuned checkpoints in /drift. */
-size_t qk_run_view_count(const struct qk_table *table);
+/* A table without /model/layer or the group gives a view without layers or checkpoints. Borrows group. */
+enum qk_code qk_run_view_init(const struct qk_table *table, const char *group, struct qk_run_view *ret,
+                              struct qk_err *err) QK_CHECKED;
+/* The name of the next entry of a group; start with *at 0; NULL behind the last. */
+const char *qk_run_view_next(const struct qk_table *table, const char *group, size_t *at);
 void qk_run_view_release(struct qk_run_view *view);
 
+/* A metric of a checkpoint's entry in the view's own group, resp. in another one. */
 struct qk_values qk_run_view_values(const struct qk_run_view *view, size_t checkpoint, const char *metric);
+struct qk_values qk_table_values(const struct qk_table *table, const char *group, const char *checkpoint,
+                                 const char *metric);
 /* NaN outside. */
 double qk_values_at(const struct qk_values *values, size_t layer, size_t head, size_t depth);
 bool qk_values_any_finite(const struct qk_values *values);
@@ -42,6 +47,8 @@ bool qk_values_any_finite(const struct qk_values *values);
 const char *qk_run_view_kind(const struct qk_run_view *view, size_t layer);
 /* Query heads, resp. key heads, of a layer; the largest size_t when the run does not say. */
 size_t qk_run_view_n_heads(const struct qk_run_view *view, size_t layer, bool key);
+/* True when the attention of a layer in an entry of /probe is what a linear mixer implies, not a softmax. */
+bool qk_run_view_is_implied(const struct qk_table *table, const char *checkpoint, size_t layer);
 
 /* The scale of a node's axis; NULL when it has none of that length. node may be NULL. */
 const struct qk_node *qk_node_scale(const struct qk_run_view *view, const struct qk_node *node, size_t dim);

@@ -14,12 +14,13 @@
 #include "base/alloc.h"
 #include "drawing.h"
 #include "drift_fixture.h"
+#include "probe_fixture.h"
 #include "scratch_dir.h"
 
 static void existing_pictures_stay_without_force(void **state)
 {
     (void)state;
-    struct qk_table *table = drift_fixture(&shape_single, pair, 2);
+    struct qk_table *table = run_fixture(&shape_single, pair, 2);
     const char *dir = scratch_dir_make();
     struct qk_plot_options options = options_for(dir, svg_only, 1);
     const char *figure = "noise-floor";
@@ -41,7 +42,7 @@ static void existing_pictures_stay_without_force(void **state)
 static void wrong_words_name_the_right_ones(void **state)
 {
     (void)state;
-    struct qk_table *table = drift_fixture(&shape_single, pair, 2);
+    struct qk_table *table = run_fixture(&shape_single, pair, 2);
     const char *figure = "drift-heatmab", *format = "gif";
     struct qk_plot_options options = options_for("unused", svg_only, 1);
     struct qk_err err = {0};
@@ -58,7 +59,7 @@ static void wrong_words_name_the_right_ones(void **state)
 static void a_figure_without_data_says_what_is_missing(void **state)
 {
     (void)state;
-    struct qk_table *table = drift_fixture(&shape_single, pair, 2);
+    struct qk_table *table = run_fixture(&shape_single, pair, 2);
     drift_fixture_fill(table, "sft", "module_rel_drift", NAN);
     const char *dir = scratch_dir_make();
     const char *figure = "module-contrast";
@@ -94,7 +95,7 @@ static enum qk_code draw_with_path(const struct qk_table *table, const struct qk
 static void without_gnuplot_the_error_says_so(void **state)
 {
     (void)state;
-    struct qk_table *table = drift_fixture(&shape_single, pair, 2);
+    struct qk_table *table = run_fixture(&shape_single, pair, 2);
     const char *dir = scratch_dir_make();
     struct qk_plot_options options = options_for(dir, svg_only, 1);
     struct qk_err err = {0};
@@ -109,7 +110,7 @@ static void without_gnuplot_the_error_says_so(void **state)
 static void when_gnuplot_fails_nothing_is_left(void **state)
 {
     (void)state;
-    struct qk_table *table = drift_fixture(&shape_single, pair, 2);
+    struct qk_table *table = run_fixture(&shape_single, pair, 2);
     char bin[512];
     (void)snprintf(bin, sizeof bin, "%s", scratch_dir_make());
     const char *dir = scratch_dir_make();
@@ -132,7 +133,7 @@ static void when_gnuplot_fails_nothing_is_left(void **state)
 static void running_out_of_memory_is_an_error(void **state)
 {
     (void)state;
-    struct qk_table *table = drift_fixture(&shape_single, pair, 2);
+    struct qk_table *table = run_fixture(&shape_single, pair, 2);
     const char *dir = scratch_dir_make();
     struct qk_plot_options options = options_for(dir, svg_only, 1);
     options.script_only = true;

@@ -17,11 +17,12 @@
 #include "base/str.h"
 #include "drawing.h"
 #include "drift_fixture.h"
+#include "probe_fixture.h"
 #include "scratch_dir.h"
 
 static void every_figure_draws_without_a_warning(const struct drift_shape *shape, bool all)
 {
-    struct qk_table *table = drift_fixture(shape, pair, 2);
+    struct qk_table *table = run_fixture(shape, pair, 2);
     for (int wide = 0; wide < 2; wide++) {
         const char *dir = scratch_dir_make();
         bool full = all && !wide;
@@ -75,7 +76,7 @@ static void ninety_four_layers_with_128_heads(void **state)
 static void the_same_table_gives_the_same_bytes(void **state)
 {
     (void)state;
-    struct qk_table *table = drift_fixture(&shape_amnesia, pair, 2);
+    struct qk_table *table = run_fixture(&shape_amnesia, pair, 2);
     char first[512];
     (void)snprintf(first, sizeof first, "%s", scratch_dir_make());
     struct qk_plot_options options = options_for(first, all_formats, 4);
@@ -118,7 +119,7 @@ static void hostile_names_show_as_they_are(void **state)
 {
     (void)state;
     const char *const names[] = {hostile_base, hostile_tuned};
-    struct qk_table *table = drift_fixture(&shape_single, names, 2);
+    struct qk_table *table = run_fixture(&shape_single, names, 2);
     const char *dir = scratch_dir_make();
     struct qk_plot_options options = options_for(dir, all_formats, 4);
     (void)draw(table, &options);
@@ -171,7 +172,7 @@ static size_t rows_of(const char *data, const char *heading, size_t n_columns, d
 static void the_data_file_holds_the_numbers_of_the_table(void **state)
 {
     (void)state;
-    struct qk_table *table = drift_fixture(&shape_amnesia, pair, 2);
+    struct qk_table *table = run_fixture(&shape_amnesia, pair, 2);
     const char *dir = scratch_dir_make();
     struct qk_plot_options options = options_for(dir, svg_only, 1);
     options.script_only = true;
@@ -219,7 +220,7 @@ static char *script_of(const struct qk_table *table, const char *figure, const c
 static void layer_kinds_and_the_rounding_floor_are_marked(void **state)
 {
     (void)state;
-    struct qk_table *table = drift_fixture(&shape_amnesia, pair, 2);
+    struct qk_table *table = run_fixture(&shape_amnesia, pair, 2);
     char *script = script_of(table, "drift-heatmap", "drift-heatmap.gp");
     assert_non_null(strstr(script, "'full attention'"));
     assert_non_null(strstr(script, "'linear'"));
@@ -234,7 +235,7 @@ static void layer_kinds_and_the_rounding_floor_are_marked(void **state)
     assert_int_equal(rows_of(data, "q_rel_drift\n# layer row (marked)", 2, v, 64), 48);
     qk_free(data);
     qk_table_free(table);
-    table = drift_fixture(&shape_single, pair, 2);
+    table = run_fixture(&shape_single, pair, 2);
     script = script_of(table, "drift-heatmap", "drift-heatmap.gp");
     assert_null(strstr(script, "'full attention'")); /* nothing to tell apart */
     qk_free(script);
@@ -244,7 +245,7 @@ static void layer_kinds_and_the_rounding_floor_are_marked(void **state)
 static void panels_without_values_say_so(void **state)
 {
     (void)state;
-    struct qk_table *table = drift_fixture(&shape_amnesia, pair, 2);
+    struct qk_table *table = run_fixture(&shape_amnesia, pair, 2);
     drift_fixture_fill(table, "sft", "k_rel_drift", NAN);
     drift_fixture_fill(table, "sft", "k_principal_angles", NAN);
     drift_fixture_fill(table, "sft", "module_rel_drift", NAN);
@@ -266,7 +267,7 @@ static void panels_without_values_say_so(void **state)
 static void unchanged_weights_draw_without_a_warning(void **state)
 {
     (void)state;
-    struct qk_table *table = drift_fixture(&shape_amnesia, pair, 2);
+    struct qk_table *table = run_fixture(&shape_amnesia, pair, 2);
     static const char *const metrics[] = {"q_rel_drift",       "k_rel_drift",        "qk_rel_drift",
                                           "qk_eff_rel_drift",  "q_principal_angles", "k_principal_angles",
                                           "qk_distance_drift", "qk_band_drift",      "module_rel_drift"};
@@ -284,7 +285,7 @@ static void several_checkpoints_share_one_scale(void **state)
 {
     (void)state;
     static const char *const names[] = {"base", "step 1", "step_1", "last-inc"};
-    struct qk_table *table = drift_fixture(&shape_amnesia, names, 4);
+    struct qk_table *table = run_fixture(&shape_amnesia, names, 4);
     const char *dir = scratch_dir_make();
     struct qk_plot_options options = options_for(dir, svg_only, 1);
     const char *figure = "drift-heatmap";
@@ -311,7 +312,7 @@ static void several_checkpoints_share_one_scale(void **state)
 /* Where the colour bar of the heat map begins, of the picture's width. */
 static double colour_bar_at(const char *dir, double drift)
 {
-    struct qk_table *table = drift_fixture(&shape_single, pair, 2);
+    struct qk_table *table = run_fixture(&shape_single, pair, 2);
     struct qk_plot_options options = options_for(dir, svg_only, 1);
     const char *figure = "drift-heatmap", *const drifts[] = {"q_rel_drift", "k_rel_drift", "qk_rel_drift"};
     options.figures = &figure;
@@ -349,7 +350,7 @@ static void several_checkpoints_make_a_trajectory(void **state)
     const struct drift_shape *const shapes[] = {&shape_amnesia, &shape_hypenet, &shape_single, &shape_large};
     const char *figure = "drift-trajectory";
     for (size_t i = 0; i < 4; i++) {
-        struct qk_table *table = drift_fixture(shapes[i], names, 4);
+        struct qk_table *table = run_fixture(shapes[i], names, 4);
         const char *dir = scratch_dir_make();
         struct qk_plot_options options = options_for(dir, all_formats, 4);
         options.figures = &figure;
@@ -360,7 +361,7 @@ static void several_checkpoints_make_a_trajectory(void **state)
         scratch_dir_remove(dir);
         qk_table_free(table);
     }
-    struct qk_table *table = drift_fixture(&shape_single, pair, 2);
+    struct qk_table *table = run_fixture(&shape_single, pair, 2);
     struct qk_plot_options options = options_for("unused", svg_only, 1);
     struct qk_err err = {0};
     options.figures = &figure;
@@ -373,7 +374,7 @@ static void several_checkpoints_make_a_trajectory(void **state)
 static void scripts_run_by_hand(void **state)
 {
     (void)state;
-    struct qk_table *table = drift_fixture(&shape_amnesia, pair, 2);
+    struct qk_table *table = run_fixture(&shape_amnesia, pair, 2);
     const char *dir = scratch_dir_make();
     struct qk_plot_options options = options_for(dir, svg_only, 1);
     options.script_only = true;

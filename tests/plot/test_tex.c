@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/str.h"
 #include "drift_fixture.h"
+#include "probe_fixture.h"
 #include "plot/plot.h"
 #include "scratch_dir.h"
 
@@ -53,7 +54,7 @@ int main(void)
         (void)puts("skipped: there is no pdflatex here (Debian: texlive-latex-base)");
         return 77;
     }
-    struct qk_table *table = drift_fixture(&shape_amnesia, names, 2);
+    struct qk_table *table = run_fixture(&shape_amnesia, names, 2);
     const char *dir = scratch_dir_make();
     struct qk_plot_options options = {.dir = dir, .formats = formats, .n_formats = 1};
     struct qk_err err = {0};
