@@ -277,14 +277,14 @@ static void draw_panel(struct qk_sheet *sheet, const struct qk_distance_panels *
 
 void qk_distance_panels_draw(struct qk_sheet *sheet, struct qk_distance_panels *panels)
 {
-    size_t most = sheet->wide ? 6 : 3, notes = 0;
+    size_t most = sheet->wide ? 6 : 3, rows = (panels->n + most - 1) / most, notes = 0;
     for (size_t i = 0; i < panels->n; i++) {
         panels->any_implied |= is_implied(panels->view, panels->panels[i].layer);
     }
     notes = (size_t)panels->any_implied + (panels->note != NULL) + (panels->more != NULL);
     find_range(panels);
     panels->grid = (struct qk_grid){.n = panels->n,
-                                    .cols = panels->n < most ? panels->n : most,
+                                    .cols = (panels->n + rows - 1) / rows, /* rows of about equal length */
                                     .panel_height = panels->n <= most       ? 2.6
                                                     : panels->n <= 4 * most ? 1.6
                                                                             : 1.2,

@@ -34,7 +34,7 @@ struct point {
 struct cloud {
     const struct measure *measure;
     struct point *points; /* largest loss first */
-    size_t n, n_still, n_below, n_named;
+    size_t n, n_still, n_below, n_named, n_placed;
     struct qk_range x, y;
     struct qk_box box;
     double *places; /* (n, 2) cm */
@@ -153,6 +153,9 @@ static void name_points(struct qk_sheet *sheet, struct cloud *cloud)
     }
     qk_point_labels_place(labels, cloud->n_named, cloud->places, cloud->n, box);
     qk_point_labels_draw(sheet, labels, cloud->n_named);
+    for (size_t i = 0; i < cloud->n_named; i++) {
+        cloud->n_placed += labels[i].placed;
+    }
 }
 
 enum which { SOFTMAX, IMPLIED, NAMED, N_WHICH };
@@ -205,14 +208,18 @@ static void plot_points(struct qk_sheet *sheet, const struct cloud *cloud)
 static void draw_legend(struct qk_sheet *sheet, const struct cloud *cloud)
 {
     struct qk_legend legend[N_WHICH + 1] = {{NULL, NULL, NULL, 0}};
+    char named[64];
     size_t n = 0;
+    (void)snprintf(named, sizeof named, "%s (%zu of %zu named)", kinds[NAMED].legend, cloud->n_placed, cloud->n_named);
     for (int which = 0; which < N_WHICH; which++) {
         bool there = which == NAMED && cloud->n_named > 0;
         for (size_t i = cloud->n_named; i < cloud->n && !there; i++) {
             there = which_of(cloud, i) == (enum which)which;
         }
         if (there) {
-            legend[n++] = (struct qk_legend){kinds[which].legend, kinds[which].colour, NULL, kinds[which].point};
+            bool crowded = which == NAMED && cloud->n_placed < cloud->n_named;
+            legend[n++] = (struct qk_legend){crowded ? named : kinds[which].legend, kinds[which].colour, NULL,
+                                             kinds[which].point};
         }
     }
     legend[n] = (struct qk_legend){NULL, NULL, NULL, 0};

@@ -6,10 +6,13 @@
 
 /* cm */
 static const double char_width = 0.125, text_height = 0.24, point_radius = 0.06, leader_from = 0.16;
-static const double distances[] = {0.08, 0.25, 0.45, 0.7, 1};
+static const double distances[] = {0.08, 0.25, 0.45, 0.7, 1, 1.4};
 /* Where the name stands seen from its point, best first. */
-static const double directions[][2] = {{1, 0}, {1, 1}, {1, -1}, {-1, 0}, {-1, 1}, {-1, -1}, {0, 1}, {0, -1}};
-enum { N_DISTANCES = 5, N_DIRECTIONS = 8 };
+static const double directions[][2] = {{1, 0}, {1, 1},  {1, -1},  {-1, 0},   {-1, 1},   {-1, -1},
+                                       {0, 1}, {0, -1}, {0.5, 1}, {-0.5, 1}, {0.5, -1}, {-0.5, -1}};
+enum { N_DISTANCES = 6, N_DIRECTIONS = 12 };
+/* A name over more points than these cannot be read. */
+enum { MAX_COVERED = 3 };
 
 static bool overlap(struct qk_box a, struct qk_box b)
 {
@@ -113,8 +116,9 @@ void qk_point_labels_place(struct qk_point_label *labels, size_t n, const double
                 continue;
             }
             /* a step farther away is as bad as covering a point */
-            double cost = (double)count_covered(at, points, n_points) + (double)(k / N_DIRECTIONS);
-            if (cost < least) {
+            size_t covered = count_covered(at, points, n_points);
+            double cost = (double)covered + (double)(k / N_DIRECTIONS);
+            if (covered <= MAX_COVERED && cost < least) {
                 least = cost;
                 labels[i].placed = true;
                 labels[i].box = at;

@@ -1,5 +1,5 @@
-/* Names beside points of a scatter that cover neither each other nor the named points, nor, where it can be helped, the
- * others. Greedy: the first points get the best places; one without a place stays without a name. */
+/* Names beside points of a scatter that cover neither each other nor the named points, and of the others as few as can
+ * be. Greedy: the first points get the best places; one without a readable place stays without a name. */
 #ifndef QK_PLOT_POINT_LABELS_H
 #define QK_PLOT_POINT_LABELS_H
 
