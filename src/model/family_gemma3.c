@@ -1,4 +1,5 @@
 /* Gemma 3 (text): five of six layers slide with their own rotary base; norms per head on q and k. */
+#include "gemma.h"
 #include "windows.h"
 
 static const struct qk_plain plain = {
@@ -40,13 +41,19 @@ static enum qk_code build(struct qk_model_builder *b, struct qk_err *err)
     return QK_OK;
 }
 
+static enum qk_code forward(struct qk_model_builder *b, struct qk_forward_spec *spec, struct qk_err *err)
+{
+    return qk_forward_gemma(b, spec, err);
+}
+
 static const char *const types[] = {"gemma3_text", "gemma3", NULL};
 
 const struct qk_family qk_family_gemma3 = {
     .name = "gemma3",
     .title = "Gemma 3 (text)",
     .model_types = types,
-    .support = QK_SUPPORT_WEIGHTS,
+    .support = QK_SUPPORT_WEIGHTS | QK_SUPPORT_FORWARD,
     .layout = "self_attn.{q,k}_proj, norms per head",
     .build = build,
+    .forward = forward,
 };

@@ -1,5 +1,6 @@
 /* Mistral and Mixtral: a sliding window in every layer where the config has one. */
 #include "windows.h"
+#include "model/forward_builder.h"
 
 static enum qk_code build(struct qk_model_builder *b, struct qk_err *err)
 {
@@ -13,13 +14,28 @@ static enum qk_code build(struct qk_model_builder *b, struct qk_err *err)
     return qk_build_plain(b, &plain, windows, err);
 }
 
+static const struct qk_moe_names mixtral = {
+    .router = "block_sparse_moe.gate",
+    .gate = "block_sparse_moe.experts.%zu.w1",
+    .up = "block_sparse_moe.experts.%zu.w3",
+    .down = "block_sparse_moe.experts.%zu.w2",
+    .renormalise = true,
+};
+
+static enum qk_code forward(struct qk_model_builder *b, struct qk_forward_spec *spec, struct qk_err *err)
+{
+    static const struct qk_block_names names = {.moe = &mixtral};
+    return qk_spec_blocks(b, spec, &names, err);
+}
+
 static const char *const types[] = {"mistral", "mixtral", "ministral", NULL};
 
 const struct qk_family qk_family_mistral = {
     .name = "mistral",
     .title = "Mistral, Mixtral",
     .model_types = types,
-    .support = QK_SUPPORT_WEIGHTS,
+    .support = QK_SUPPORT_WEIGHTS | QK_SUPPORT_FORWARD,
     .layout = "self_attn.{q,k}_proj",
     .build = build,
+    .forward = forward,
 };

@@ -1,6 +1,7 @@
 /* OLMo 2 and 3: post-norm blocks (nothing in front of Q and K), norms over all heads of q and of k; OLMo 3 slides in
  * three of four layers, and only its full layers stretch the rotation. */
 #include "windows.h"
+#include "model/forward_builder.h"
 
 #include <string.h>
 
@@ -33,13 +34,26 @@ static enum qk_code build(struct qk_model_builder *b, struct qk_err *err)
     return QK_OK;
 }
 
+static enum qk_code forward(struct qk_model_builder *b, struct qk_forward_spec *spec, struct qk_err *err)
+{
+    static const struct qk_block_names names = {
+        .eps = 1e-5,
+        .mixer_norm = "",
+        .after_mixer_norm = "post_attention_layernorm",
+        .mlp_norm = "",
+        .after_mlp_norm = "post_feedforward_layernorm",
+    };
+    return qk_spec_blocks(b, spec, &names, err);
+}
+
 static const char *const types[] = {"olmo2", "olmo3", NULL};
 
 const struct qk_family qk_family_olmo2 = {
     .name = "olmo2",
     .title = "OLMo 2, OLMo 3",
     .model_types = types,
-    .support = QK_SUPPORT_WEIGHTS,
+    .support = QK_SUPPORT_WEIGHTS | QK_SUPPORT_FORWARD,
     .layout = "self_attn.{q,k}_proj, norms over all heads",
     .build = build,
+    .forward = forward,
 };

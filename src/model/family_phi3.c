@@ -1,5 +1,6 @@
 /* Phi-3, Phi-3.5, Phi-4: fused qkv, optional window in every layer, longrope. */
 #include "fused.h"
+#include "model/forward_builder.h"
 
 static enum qk_code build(struct qk_model_builder *b, struct qk_err *err)
 {
@@ -15,13 +16,20 @@ static enum qk_code build(struct qk_model_builder *b, struct qk_err *err)
     return qk_build_all_fused(b, "model.layers.", &fused, &d, &position, window, err);
 }
 
+static enum qk_code forward(struct qk_model_builder *b, struct qk_forward_spec *spec, struct qk_err *err)
+{
+    static const struct qk_block_names names = {.fused = "self_attn.qkv_proj", .gate_up = "mlp.gate_up_proj"};
+    return qk_spec_blocks(b, spec, &names, err);
+}
+
 static const char *const types[] = {"phi3", NULL};
 
 const struct qk_family qk_family_phi3 = {
     .name = "phi3",
     .title = "Phi-3, Phi-4",
     .model_types = types,
-    .support = QK_SUPPORT_WEIGHTS,
+    .support = QK_SUPPORT_WEIGHTS | QK_SUPPORT_FORWARD,
     .layout = "self_attn.qkv_proj, rows [q|k|v]",
     .build = build,
+    .forward = forward,
 };

@@ -25,13 +25,37 @@ static enum qk_code build(struct qk_model_builder *b, struct qk_err *err)
     return qk_build_qwen(b, &plain, err);
 }
 
+static const struct qk_moe_names moe = {
+    .router = "mlp.gate",
+    .gate = "mlp.experts.%zu.gate_proj",
+    .up = "mlp.experts.%zu.up_proj",
+    .down = "mlp.experts.%zu.down_proj",
+    .shared_gate = "mlp.shared_expert.gate_proj",
+    .shared_up = "mlp.shared_expert.up_proj",
+    .shared_down = "mlp.shared_expert.down_proj",
+    .shared_switch = "mlp.shared_expert_gate",
+    .renormalise_key = "norm_topk_prob",
+};
+
+enum qk_code qk_forward_qwen(struct qk_model_builder *b, struct qk_forward_spec *spec, struct qk_err *err)
+{
+    static const struct qk_block_names names = {.moe = &moe};
+    return qk_spec_blocks(b, spec, &names, err);
+}
+
+static enum qk_code forward(struct qk_model_builder *b, struct qk_forward_spec *spec, struct qk_err *err)
+{
+    return qk_forward_qwen(b, spec, err);
+}
+
 static const char *const types[] = {"qwen2", "qwen2_moe", NULL};
 
 const struct qk_family qk_family_qwen2 = {
     .name = "qwen2",
     .title = "Qwen2, Qwen2.5",
     .model_types = types,
-    .support = QK_SUPPORT_WEIGHTS,
+    .support = QK_SUPPORT_WEIGHTS | QK_SUPPORT_FORWARD,
     .layout = "self_attn.{q,k}_proj with bias",
     .build = build,
+    .forward = forward,
 };

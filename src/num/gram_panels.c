@@ -108,51 +108,47 @@ AVX512 static inline __attribute__((always_inline)) void transpose(__m512d r[8])
     }
 }
 
-/* Columns [l, l + width) of 8 rows (n_rows of them real) into one panel. */
-AVX512 static inline __attribute__((always_inline)) void pack_square(size_t n_rows, size_t width, const double *w0,
-                                                                     const double *w1, size_t ld, double *panel)
+AVX512 static inline __attribute__((always_inline)) void store_square(size_t width, const __m512d r[8], double *panel)
 {
-    __m512d r[8];
-    __mmask8 mask = (__mmask8)((1u << width) - 1);
-    for (size_t i = 0; i < 8; i++) {
-        r[i] = _mm512_setzero_pd();
-        if (i < n_rows) {
-            r[i] = _mm512_maskz_loadu_pd(mask, w0 + i * ld);
-            if (w1 != NULL) {
-                r[i] = _mm512_sub_pd(_mm512_maskz_loadu_pd(mask, w1 + i * ld), r[i]);
-            }
-        }
-    }
-    transpose(r);
     for (size_t i = 0; i < width; i++) {
         _mm512_storeu_pd(panel + i * 8, r[i]);
     }
 }
 
-/* n_rows rows of w0, or of w1 − w0, into one panel. */
-AVX512 static void pack_panel(size_t n_rows, size_t n, const double *w0, const double *w1, size_t ld, double *panel)
+/* width ≤ 8 columns of 8 rows (n_rows of them real): base into one panel, w1 − w0 into the other; w1 NULL: 0. */
+AVX512 static inline __attribute__((always_inline)) void
+pack_square(size_t n_rows, size_t width, const double *w0, const double *w1, size_t ld, double *base, double *delta)
 {
-    size_t l = 0;
-    for (; n_rows == 8 && l + 8 <= n; l += 8) {
-        pack_square(8, 8, w0 + l, w1 == NULL ? NULL : w1 + l, ld, panel + l * 8);
+    __m512d r[8], d[8];
+    __mmask8 mask = (__mmask8)((1u << width) - 1);
+    for (size_t i = 0; i < 8; i++) {
+        r[i] = d[i] = _mm512_setzero_pd();
+        if (i < n_rows) {
+            r[i] = _mm512_maskz_loadu_pd(mask, w0 + i * ld);
+            d[i] = w1 == NULL ? d[i] : _mm512_sub_pd(_mm512_maskz_loadu_pd(mask, w1 + i * ld), r[i]);
+        }
     }
-    for (; l < n; l += 8) {
-        pack_square(n_rows, n - l < 8 ? n - l : 8, w0 + l, w1 == NULL ? NULL : w1 + l, ld, panel + l * 8);
+    transpose(r);
+    store_square(width, r, base);
+    if (w1 != NULL) {
+        transpose(d);
     }
+    store_square(width, d, delta);
 }
 
 AVX512 void qk_panels_pack(size_t k, size_t n, const double *w0, const double *w1, size_t ld, double *tile)
 {
     size_t half = qk_panels(k), stride = n * QK_PANEL;
     for (size_t p = 0; p < half; p++) {
-        size_t row = p * QK_PANEL, n_rows = k - row < QK_PANEL ? k - row : QK_PANEL;
-        pack_panel(n_rows, n, w0 + row * ld, NULL, ld, tile + p * stride);
-        if (w1 != NULL) {
-            pack_panel(n_rows, n, w0 + row * ld, w1 + row * ld, ld, tile + (half + p) * stride);
-            continue;
+        size_t row = p * QK_PANEL, n_rows = k - row < QK_PANEL ? k - row : QK_PANEL, l = 0;
+        const double *from0 = w0 + row * ld, *from1 = w1 == NULL ? NULL : w1 + row * ld;
+        double *base = tile + p * stride, *delta = tile + (half + p) * stride;
+        for (; n_rows == 8 && w1 != NULL && l + 8 <= n; l += 8) {
+            pack_square(8, 8, from0 + l, from1 + l, ld, base + l * 8, delta + l * 8);
         }
-        for (size_t i = 0; i < stride; i++) {
-            tile[(half + p) * stride + i] = 0;
+        for (; l < n; l += 8) {
+            pack_square(n_rows, n - l < 8 ? n - l : 8, from0 + l, w1 == NULL ? NULL : from1 + l, ld, base + l * 8,
+                        delta + l * 8);
         }
     }
 }

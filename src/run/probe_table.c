@@ -19,8 +19,7 @@ static const struct axis_text axis_sequence = {"/model/sequence", "Probe sequenc
 static const struct axis_text axis_sum = {"/model/probe_sum", "Sum", "1", "what is added up over a sequence"};
 static const struct axis_text axis_bin = {"/model/distance_bin", "Distance bin", "1",
                                           "index of the bin of distances bin_low to bin_high: 0, 1, 2–3, 4–7, …"};
-static const struct axis_text axis_window = {"/model/window", "Window", "tokens",
-                                             "longest distance in the window"};
+static const struct axis_text axis_window = {"/model/window", "Window", "tokens", "longest distance in the window"};
 static const struct axis_text axis_distance = {"/model/distance", "Distance", "tokens",
                                                "distance between query and key"};
 static const struct axis_text axis_last = {"/model/last_position", "Position from the end", "tokens",

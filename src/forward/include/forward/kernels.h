@@ -11,8 +11,6 @@ void qk_rms_norm(size_t rows, size_t n, size_t group, const float *x, const floa
                  float *y);
 /* y = (x − mean) / sqrt(var + eps) · w + b; b may be NULL. y may be x. */
 void qk_layer_norm_rows(size_t rows, size_t n, const float *x, const float *w, const float *b, double eps, float *y);
-/* The short name belongs to a function of model/builder.h; callers that never see that header may use it too. */
-#define qk_layer_norm qk_layer_norm_rows
 /* x / sqrt(Σ x² + eps) per group. */
 void qk_l2_norm(size_t rows, size_t n, size_t group, float *x, double eps);
 

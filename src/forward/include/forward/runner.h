@@ -35,8 +35,9 @@ struct qk_weight_override {
 };
 
 /* model and pool are borrowed. override may be NULL; it is copied. */
-enum qk_code qk_runner_new(const struct qk_model *model, struct qk_pool *pool, const struct qk_weight_override *override,
-                           struct qk_runner **ret, struct qk_err *err) QK_CHECKED;
+enum qk_code qk_runner_new(const struct qk_model *model, struct qk_pool *pool,
+                           const struct qk_weight_override *override, struct qk_runner **ret,
+                           struct qk_err *err) QK_CHECKED;
 /* Takes NULL. */
 void qk_runner_free(struct qk_runner *runner);
 const struct qk_forward_spec *qk_runner_spec(const struct qk_runner *runner);

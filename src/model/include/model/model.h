@@ -154,6 +154,7 @@ struct qk_model {
 enum qk_support { QK_SUPPORT_WEIGHTS = 1, QK_SUPPORT_FORWARD = 2, QK_SUPPORT_IMPLICIT = 4 };
 
 struct qk_model_builder; /* model/builder.h: what families fill a model with */
+struct qk_forward_spec;  /* model/forward_spec.h: what a forward pass computes */
 
 struct qk_family {
     const char *name;               /* "hypenet": also the file family_<name>.c */
@@ -162,6 +163,8 @@ struct qk_family {
     unsigned support;               /* enum qk_support bits */
     const char *layout;             /* one line for `qkscope models`: where Q and K are */
     enum qk_code (*build)(struct qk_model_builder *builder, struct qk_err *err);
+    /* Fills the forward description (model/forward_builder.h); NULL exactly when support lacks QK_SUPPORT_FORWARD. */
+    enum qk_code (*forward)(struct qk_model_builder *builder, struct qk_forward_spec *spec, struct qk_err *err);
 };
 
 /* All families, in the order of the build list; the fallback by tensor names comes last. */

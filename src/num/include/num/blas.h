@@ -38,7 +38,8 @@ void qk_symmetrise(size_t n, double *a, size_t lda);
 size_t qk_eig_work(size_t n);
 enum qk_code qk_eig_sym(size_t n, double *a, size_t lda, bool vectors, double *w, double *work,
                         struct qk_err *err) QK_CHECKED;
-/* The largest eigenvalue alone: tridiagonal form, then bisection to the last bits. A destroyed; work: qk_eig_work(n). */
+/* The largest eigenvalue alone: tridiagonal form, then bisection to the last bits. A destroyed; work: qk_eig_work(n).
+ */
 enum qk_code qk_eig_sym_largest(size_t n, double *a, size_t lda, double *ret, double *work,
                                 struct qk_err *err) QK_CHECKED;
 /* Singular values (descending, min(m,n)) and optionally U (m, min) and Vᵀ (min, n); A destroyed. xGESDD, falling back

@@ -12,7 +12,7 @@
 #include <stddef.h>
 
 struct qk_gram {
-    size_t k;      /* rows of the head, K */
+    size_t k; /* rows of the head, K */
     double *a, *f, *e;
     bool identical; /* Δ is exactly zero everywhere (byte-identical storage): f = e = 0 */
     bool finite;    /* no NaN or Inf in either matrix; when false the rest is unspecified */
@@ -23,8 +23,8 @@ size_t qk_gram_size(size_t k);
 /* Lays g out in memory (qk_gram_size doubles) and zeroes it. Borrows memory. */
 void qk_gram_init(struct qk_gram *g, size_t k, double *memory);
 /* Adds one tile of n columns. x holds [W0; Δ] stacked as 2K rows of n contiguous values (row i at x + i·n), that is the
- * column-major (n, 2K) matrix. c is scratch of (2K)² doubles that must be the same and untouched between the tiles of one
- * head (first = true starts it). */
+ * column-major (n, 2K) matrix. c is scratch of (2K)² doubles that must be the same and untouched between the tiles of
+ * one head (first = true starts it). */
 void qk_gram_add_tile(size_t k, size_t n, const double *x, bool first, double *c);
 /* After the last tile: copies c's blocks into g and sets identical/finite from g's values (e all zero; all finite). */
 void qk_gram_finish(struct qk_gram *g, const double *c);

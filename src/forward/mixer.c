@@ -1,0 +1,137 @@
+/* Pieces that all token mixers use. */
+#include "mixer.h"
+
+#include <string.h>
+
+#include "base/alloc.h"
+
+void qk_mixer_state_release(struct qk_mixer_state *s)
+{
+    qk_free(s->k);
+    qk_free(s->v);
+    qk_free(s->recurrent);
+    for (size_t i = 0; i < QK_STATE_CONVS; i++) {
+        qk_free(s->convs[i]);
+    }
+    *s = (struct qk_mixer_state){0};
+}
+
+enum qk_code qk_mixer_state_floats(float **slot, size_t rows, size_t cols, struct qk_err *err)
+{
+    size_t n = 0;
+    if (*slot) {
+        return QK_OK;
+    }
+    if (!qk_size_mul(rows, cols, &n)) {
+        return qk_fail_nomem(err, "state");
+    }
+    *slot = qk_calloc(n > 0 ? n : 1, sizeof **slot);
+    return *slot ? QK_OK : qk_fail_nomem(err, "state");
+}
+
+enum qk_activation qk_activation_of(enum qk_function function)
+{
+    static const enum qk_activation of[QK_N_FUNCTIONS] = {
+        [QK_FUNCTION_NONE] = QK_ACT_NONE,       [QK_FUNCTION_SILU] = QK_ACT_SILU,
+        [QK_FUNCTION_GELU] = QK_ACT_GELU,       [QK_FUNCTION_GELU_TANH] = QK_ACT_GELU_TANH,
+        [QK_FUNCTION_SIGMOID] = QK_ACT_SIGMOID, [QK_FUNCTION_RELU] = QK_ACT_RELU,
+        [QK_FUNCTION_RELU2] = QK_ACT_RELU2,
+    };
+    return of[function];
+}
+
+enum qk_code qk_mixer_project(struct qk_mixer_call *c, const struct qk_projection *p, const float *x, float **ret,
+                              struct qk_err *err)
+{
+    float *y = NULL;
+    QK_TRY(qk_scratch_take(c->scratch, c->place.n_tokens, p->n_out, &y, err));
+    QK_TRY(qk_weights_project(c->weights, p, c->place.n_tokens, x, y, err));
+    *ret = y;
+    return QK_OK;
+}
+
+enum qk_code qk_mixer_gate(struct qk_mixer_call *c, const struct qk_gate_spec *gate, size_t n_heads, size_t dim,
+                           float *o, struct qk_err *err)
+{
+    const float *x = c->x;
+    float *g = NULL;
+    size_t mark = c->scratch->n, n = c->place.n_tokens * n_heads;
+    if (!qk_has(&gate->projection)) {
+        return QK_OK;
+    }
+    if (qk_has(&gate->inner)) {
+        QK_TRY(qk_mixer_project(c, &gate->inner, x, &g, err));
+        x = g;
+    }
+    QK_TRY(qk_mixer_project(c, &gate->projection, x, &g, err));
+    if (gate->per_head) {
+        qk_activate(qk_activation_of(gate->function), n, g);
+        for (size_t i = 0; i < n; i++) {
+            for (size_t j = 0; j < dim; j++) {
+                o[i * dim + j] *= g[i];
+            }
+        }
+    } else {
+        qk_activate_mul(qk_activation_of(gate->function), n * dim, g, o);
+        memcpy(o, g, n * dim * sizeof *o);
+    }
+    c->scratch->n = mark;
+    return QK_OK;
+}
+
+void qk_mixer_rotate(const struct qk_mixer_call *c, const struct qk_position *p, size_t n_heads, size_t head_dim,
+                     float *x)
+{
+    if (p && p->kind == QK_POSITION_ROPE) {
+        qk_rope(c->place.n_tokens, n_heads, head_dim, p->first, p->rotary_dim / 2, p->inv_freq, p->attention_factor,
+                p->interleaved, c->place.first_position, x);
+    }
+}
+
+enum qk_code qk_mixer_conv(struct qk_mixer_call *c, const struct qk_conv_spec *conv, size_t n_channels, size_t slot,
+                           float *x, float **ret, struct qk_err *err)
+{
+    const float *weight = NULL, *bias = NULL;
+    float *y = NULL;
+    if (!conv->weight.tensor) {
+        *ret = x;
+        return QK_OK;
+    }
+    QK_TRY(qk_weights_vector(c->weights, &conv->weight, false, &weight, err));
+    QK_TRY(qk_weights_vector(c->weights, &conv->bias, false, &bias, err));
+    QK_TRY(qk_mixer_state_floats(&c->state->convs[slot], n_channels, conv->width - 1, err));
+    QK_TRY(qk_scratch_take(c->scratch, c->place.n_tokens, n_channels, &y, err));
+    qk_short_conv(c->place.n_tokens, n_channels, conv->width, x, weight, bias, conv->activate, c->state->convs[slot],
+                  y);
+    *ret = y;
+    return QK_OK;
+}
+
+enum qk_code qk_mixer_repeat(struct qk_mixer_call *c, size_t n_from, size_t n_to, size_t dim, float *x, float **ret,
+                             struct qk_err *err)
+{
+    float *y = NULL;
+    if (n_from == n_to) {
+        *ret = x;
+        return QK_OK;
+    }
+    QK_TRY(qk_scratch_take(c->scratch, c->place.n_tokens, n_to * dim, &y, err));
+    for (size_t t = 0; t < c->place.n_tokens; t++) {
+        for (size_t h = 0; h < n_to; h++) {
+            memcpy(y + (t * n_to + h) * dim, x + (t * n_from + h / (n_to / n_from)) * dim, dim * sizeof *y);
+        }
+    }
+    *ret = y;
+    return QK_OK;
+}
+
+const struct qk_mixer *qk_mixer_of(enum qk_mixer_kind kind)
+{
+    static const struct qk_mixer *const table[QK_N_MIXER_KINDS] = {
+        [QK_MIXER_SOFTMAX] = &qk_mixer_softmax,
+        [QK_MIXER_LINEAR] = &qk_mixer_linear,
+        [QK_MIXER_MAMBA1] = &qk_mixer_mamba1,
+        [QK_MIXER_SHORT_CONV] = &qk_mixer_short_conv,
+    };
+    return table[kind];
+}
