@@ -28,13 +28,31 @@ static enum qk_code build(struct qk_model_builder *b, struct qk_err *err)
     return qk_build_qwen_hybrid(b, build_linear, err);
 }
 
+static enum qk_code forward_linear(struct qk_model_builder *b, struct qk_forward_spec *spec, size_t layer,
+                                   struct qk_linear_spec *s, struct qk_err *err)
+{
+    uint64_t keys = (uint64_t)s->n_qk_heads * s->d_k;
+    size_t values = s->n_heads * s->d_v, d = spec->hidden;
+    struct qk_head_rows v = {.module = "linear_attn.in_proj_qkv", .total = 2 * keys + values, .first = 2 * keys};
+    QK_TRY(qk_spec_head_rows(b, layer, &v, 1, values, d, &s->v, err));
+    QK_TRY(qk_spec_module(b, layer, "linear_attn.in_proj_z", false, values, d, &s->gate.projection, err));
+    QK_TRY(qk_spec_module(b, layer, "linear_attn.in_proj_b", false, s->n_heads, d, &s->beta, err));
+    return qk_spec_module(b, layer, "linear_attn.in_proj_a", false, s->n_heads, d, &s->decay, err);
+}
+
+static enum qk_code forward(struct qk_model_builder *b, struct qk_forward_spec *spec, struct qk_err *err)
+{
+    return qk_forward_qwen_hybrid(b, spec, forward_linear, err);
+}
+
 static const char *const types[] = {"qwen3_5", "qwen3_5_text", "qwen3_5_moe", "qwen3_5_moe_text", NULL};
 
 const struct qk_family qk_family_qwen3_5 = {
     .name = "qwen3_5",
     .title = "Qwen3.5 text models (gated delta rule and gated softmax attention)",
     .model_types = types,
-    .support = QK_SUPPORT_WEIGHTS,
+    .support = QK_SUPPORT_WEIGHTS | QK_SUPPORT_FORWARD | QK_SUPPORT_IMPLICIT,
     .layout = "softmax: self_attn.q_proj rows [q|gate] per head, k_proj; linear: in_proj_qkv, rows [q|k|v]",
     .build = build,
+    .forward = forward,
 };

@@ -186,6 +186,17 @@ enum qk_code qk_spec_new_linear(struct qk_forward_spec *spec, size_t layer, stru
     return QK_OK;
 }
 
+enum qk_code qk_spec_decay(struct qk_model_builder *b, size_t layer, const char *prefix, const char *module, size_t n,
+                           struct qk_linear_spec *ret, struct qk_err *err)
+{
+    char name[256];
+    snprintf(name, sizeof name, "%s.A_log", prefix);
+    QK_TRY(qk_spec_vector(b, layer, name, n, &ret->a_log, err));
+    snprintf(name, sizeof name, "%s.dt_bias", prefix);
+    QK_TRY(qk_spec_vector(b, layer, name, n, &ret->dt_bias, err));
+    return module ? qk_spec_module(b, layer, module, false, n, b->model->hidden_size, &ret->decay, err) : QK_OK;
+}
+
 enum qk_code qk_spec_slopes(struct qk_forward_spec *spec, size_t n, double **ret, struct qk_err *err)
 {
     double *slopes = qk_arena_alloc(spec->arena, n, sizeof *slopes);

@@ -2,6 +2,8 @@
  * [query head_dim | gate head_dim]. */
 #include "qwen_hybrid.h"
 
+#include <math.h>
+
 enum qk_code qk_cfg_gated_delta(const struct qk_model_builder *b, struct qk_gated_delta *ret, struct qk_err *err)
 {
     struct qk_gated_delta g = {0};
@@ -74,6 +76,82 @@ enum qk_code qk_build_qwen_hybrid(struct qk_model_builder *b, qk_gated_delta_fn 
             QK_TRY(build_softmax(b, i, &d, &position, gate, err));
         } else {
             QK_TRY(linear(b, i, d.hidden, &gd, err));
+        }
+    }
+    return QK_OK;
+}
+
+static const struct qk_moe_names moe = {
+    .router = "mlp.gate",
+    .gate = "mlp.experts.%zu.gate_proj",
+    .up = "mlp.experts.%zu.up_proj",
+    .down = "mlp.experts.%zu.down_proj",
+    .shared_gate = "mlp.shared_expert.gate_proj",
+    .shared_up = "mlp.shared_expert.up_proj",
+    .shared_down = "mlp.shared_expert.down_proj",
+    .shared_switch = "mlp.shared_expert_gate",
+    .renormalise_key = "norm_topk_prob",
+    .renormalise = true,
+};
+
+/* The gate's rows follow each head's query rows. */
+static enum qk_code forward_softmax(struct qk_model_builder *b, struct qk_forward_spec *spec, size_t layer,
+                                    struct qk_err *err)
+{
+    struct qk_softmax_spec *s = qk_spec_softmax(spec, layer);
+    uint64_t dim = s->head_dim;
+    struct qk_head_rows gate = {
+        .module = "self_attn.q_proj", .total = 2 * s->n_heads * dim, .first = dim, .stride = 2 * dim};
+    s->gate.function = QK_FUNCTION_SIGMOID;
+    return qk_spec_head_rows(b, layer, &gate, s->n_heads, s->head_dim, spec->hidden, &s->gate.projection, err);
+}
+
+/* Convolutions over [all q | all k | all v], whatever the order of the projection's rows. */
+static enum qk_code forward_gated_delta(struct qk_model_builder *b, struct qk_forward_spec *spec, size_t layer,
+                                        qk_forward_linear_fn linear, double eps, struct qk_err *err)
+{
+    const struct qk_layer *l = &b->model->layers[layer];
+    struct qk_linear_spec *s = NULL;
+    size_t keys = l->n_heads * l->head_dim, values = l->n_value_heads * l->v_head_dim;
+    QK_TRY(qk_spec_new_linear(spec, layer, &s, err));
+    *s = (struct qk_linear_spec){
+        .delta = true,
+        .n_heads = l->n_value_heads,
+        .n_qk_heads = l->n_heads,
+        .n_k_heads = l->n_heads,
+        .n_v_heads = l->n_value_heads,
+        .d_k = l->head_dim,
+        .d_v = l->v_head_dim,
+        .l2_eps = 1e-6,
+        .scale = 1 / sqrt((double)l->head_dim),
+        .beta_factor = 1,
+        .gate = {.function = QK_FUNCTION_SILU},
+    };
+    QK_TRY(qk_spec_qk(b, layer, &s->q, &s->k, err));
+    QK_TRY(qk_spec_conv(b, layer, "linear_attn.conv1d", 0, keys, true, &s->q_conv, err));
+    QK_TRY(qk_spec_conv(b, layer, "linear_attn.conv1d", keys, keys, true, &s->k_conv, err));
+    QK_TRY(qk_spec_conv(b, layer, "linear_attn.conv1d", 2 * keys, values, true, &s->v_conv, err));
+    QK_TRY(qk_spec_decay(b, layer, "linear_attn", NULL, s->n_heads, s, err));
+    QK_TRY(
+        qk_spec_norm(b, layer, "linear_attn.norm", QK_NORM_RMS, false, eps, values, l->v_head_dim, &s->out_norm, err));
+    QK_TRY(qk_spec_module(b, layer, "linear_attn.out_proj", false, spec->hidden, values, &s->o, err));
+    return linear(b, spec, layer, s, err);
+}
+
+enum qk_code qk_forward_qwen_hybrid(struct qk_model_builder *b, struct qk_forward_spec *spec,
+                                    qk_forward_linear_fn linear, struct qk_err *err)
+{
+    static const struct qk_block_names names = {.plus_one = true, .moe = &moe};
+    bool gate = true;
+    double eps = 0;
+    QK_TRY(qk_spec_eps(b, &names, &eps, err));
+    QK_TRY(qk_cfg_flag(b, "attn_output_gate", true, &gate, err));
+    QK_TRY(qk_spec_blocks(b, spec, &names, err));
+    for (size_t i = 0; i < spec->n_layers; i++) {
+        if (b->model->layers[i].kind == QK_LAYER_LINEAR) {
+            QK_TRY(forward_gated_delta(b, spec, i, linear, eps, err));
+        } else if (gate) {
+            QK_TRY(forward_softmax(b, spec, i, err));
         }
     }
     return QK_OK;

@@ -2,7 +2,7 @@
 #ifndef QK_MODEL_QWEN_HYBRID_H
 #define QK_MODEL_QWEN_HYBRID_H
 
-#include "model/builder.h"
+#include "model/forward_builder.h"
 
 struct qk_gated_delta {
     size_t n_key_heads, n_value_heads, key_dim, value_dim; /* dims per head */
@@ -15,5 +15,12 @@ typedef enum qk_code (*qk_gated_delta_fn)(struct qk_model_builder *b, size_t lay
 enum qk_code qk_cfg_gated_delta(const struct qk_model_builder *b, struct qk_gated_delta *ret,
                                 struct qk_err *err) QK_CHECKED;
 enum qk_code qk_build_qwen_hybrid(struct qk_model_builder *b, qk_gated_delta_fn linear, struct qk_err *err) QK_CHECKED;
+
+/* The forward passes that both share. The callback gives a linear layer its v, gate, beta and decay projections; sizes
+ * are there already. */
+typedef enum qk_code (*qk_forward_linear_fn)(struct qk_model_builder *b, struct qk_forward_spec *spec, size_t layer,
+                                             struct qk_linear_spec *linear, struct qk_err *err);
+enum qk_code qk_forward_qwen_hybrid(struct qk_model_builder *b, struct qk_forward_spec *spec,
+                                    qk_forward_linear_fn linear, struct qk_err *err) QK_CHECKED;
 
 #endif

@@ -83,6 +83,10 @@ enum qk_code qk_spec_mlp(struct qk_model_builder *b, const struct qk_block_names
 /* A fresh spec as the layer's only mixer. */
 enum qk_code qk_spec_new_linear(struct qk_forward_spec *spec, size_t layer, struct qk_linear_spec **ret,
                                 struct qk_err *err) QK_CHECKED;
+/* a_log and dt_bias of prefix, "<prefix>.A_log" and "<prefix>.dt_bias" (n elements), and the projection of Δ, n rows of
+ * module (NULL: left to the caller). */
+enum qk_code qk_spec_decay(struct qk_model_builder *b, size_t layer, const char *prefix, const char *module, size_t n,
+                           struct qk_linear_spec *ret, struct qk_err *err) QK_CHECKED;
 /* ALiBi slopes of n heads: 2^(−8h/n), for other than powers of 2 those of the power below and every second of the
  * double; in spec's arena. */
 enum qk_code qk_spec_slopes(struct qk_forward_spec *spec, size_t n, double **ret, struct qk_err *err) QK_CHECKED;
