@@ -11,9 +11,14 @@ size_t qk_gram_size(size_t k)
     return 3 * k * k;
 }
 
-void qk_gram_init(struct qk_gram *g, size_t k, double *memory)
+void qk_gram_place(struct qk_gram *g, size_t k, double *memory)
 {
     *g = (struct qk_gram){.k = k, .a = memory, .f = memory + k * k, .e = memory + 2 * k * k};
+}
+
+void qk_gram_init(struct qk_gram *g, size_t k, double *memory)
+{
+    qk_gram_place(g, k, memory);
     memset(memory, 0, qk_gram_size(k) * sizeof *memory);
 }
 

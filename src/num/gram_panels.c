@@ -86,20 +86,31 @@ AVX512 void qk_panels_add(size_t n_panels, size_t n, const double *tile, bool fi
     }
 }
 
+/* Arrays of vectors stay in registers only where every index is known. (clang unrolls such loops by itself.) */
+#if defined(__clang__)
+#define UNROLL
+#else
+#define UNROLL _Pragma("GCC unroll 8")
+#endif
+
 /* Rows to columns. */
 AVX512 static inline __attribute__((always_inline)) void transpose(__m512d r[8])
 {
     __m512d t[8], u[8];
+    UNROLL
     for (int i = 0; i < 4; i++) {
         t[2 * i] = _mm512_unpacklo_pd(r[2 * i], r[2 * i + 1]);
         t[2 * i + 1] = _mm512_unpackhi_pd(r[2 * i], r[2 * i + 1]);
     }
+    UNROLL
     for (int i = 0; i < 2; i++) {
+        UNROLL
         for (int j = 0; j < 2; j++) {
             u[4 * i + j] = _mm512_shuffle_f64x2(t[4 * i + j], t[4 * i + 2 + j], 0x88);
             u[4 * i + 2 + j] = _mm512_shuffle_f64x2(t[4 * i + j], t[4 * i + 2 + j], 0xdd);
         }
     }
+    UNROLL
     for (int i = 0; i < 4; i++) {
         /* u[i] holds columns (i & 1) + {0, 4} resp. {2, 6} of four rows */
         int col = (i & 1) + (i & 2);
@@ -110,7 +121,8 @@ AVX512 static inline __attribute__((always_inline)) void transpose(__m512d r[8])
 
 AVX512 static inline __attribute__((always_inline)) void store_square(size_t width, const __m512d r[8], double *panel)
 {
-    for (size_t i = 0; i < width; i++) {
+    UNROLL
+    for (size_t i = 0; i < 8 && i < width; i++) {
         _mm512_storeu_pd(panel + i * 8, r[i]);
     }
 }
@@ -121,6 +133,7 @@ pack_square(size_t n_rows, size_t width, const double *w0, const double *w1, siz
 {
     __m512d r[8], d[8];
     __mmask8 mask = (__mmask8)((1u << width) - 1);
+    UNROLL
     for (size_t i = 0; i < 8; i++) {
         r[i] = d[i] = _mm512_setzero_pd();
         if (i < n_rows) {

@@ -168,8 +168,8 @@ void qk_routing_from_batch(struct qk_layer_run *layer, size_t h, struct qk_worke
         struct qk_row_weights wq = qk_layer_row_weights(layer, 0, h);
         struct qk_row_weights wk = qk_layer_row_weights(layer, 1, h / layer->group);
         bool scaled = qk_layer_has_scaled(layer);
-        qk_gram_init(&eq, layer->k, worker->rows);
-        qk_gram_init(&ek, layer->k, worker->rows + qk_gram_size(layer->k));
+        qk_gram_place(&eq, layer->k, worker->rows);
+        qk_gram_place(&ek, layer->k, worker->rows + qk_gram_size(layer->k));
         qk_gram_scale_rows(scaled ? &layer->scaled[sq] : q, &wq, &eq);
         qk_gram_scale_rows(scaled ? &layer->scaled[sk] : k, &wk, &ek);
         qk_form_from_grams(&eq, &ek, &r->scaled);
@@ -243,10 +243,10 @@ enum qk_code qk_layer_heads(struct qk_layer_run *layer, struct qk_err *err)
         size_t n = layer->n_groups * (1 + layer->group);
         double *memory = layer->run->grams;
         for (size_t i = 0; i < n; i++) {
-            qk_gram_init(&layer->raw[i], layer->k, memory);
+            qk_gram_place(&layer->raw[i], layer->k, memory);
             memory += size;
             if (qk_layer_has_scaled(layer)) {
-                qk_gram_init(&layer->scaled[i], layer->k, memory);
+                qk_gram_place(&layer->scaled[i], layer->k, memory);
                 memory += size;
             }
         }

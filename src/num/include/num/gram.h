@@ -22,6 +22,8 @@ struct qk_gram {
 size_t qk_gram_size(size_t k);
 /* Lays g out in memory (qk_gram_size doubles) and zeroes it. Borrows memory. */
 void qk_gram_init(struct qk_gram *g, size_t k, double *memory);
+/* The same without zeroing, for a Gram that is written as a whole before it is read. */
+void qk_gram_place(struct qk_gram *g, size_t k, double *memory);
 /* Adds one tile of n columns. x holds [W0; Δ] stacked as 2K rows of n contiguous values (row i at x + i·n), that is the
  * column-major (n, 2K) matrix. c is scratch of (2K)² doubles that must be the same and untouched between the tiles of
  * one head (first = true starts it). */
