@@ -1,10 +1,10 @@
 """Forward passes against stored results of the reference implementations.
 
-    check_oracle.py DUMP_FORWARD DIRECTORY [NAME...]
+    check_oracle.py DUMP_FORWARD DIRECTORY [WEIGHTS]
 
-DIRECTORY/NAME holds oracle.h5 and the checkpoint (config.json, config_legacy.json where there is one, *.safetensors), or a
-file checkpoint.txt with the checkpoint's path relative to NAME. Both styles of config are run. Tolerances are ten times
-what two runs of the reference differ by, on different machines with different versions.
+Every DIRECTORY/NAME holds oracle.h5 and a checkpoint; where it has no weights, they are those of a pair below WEIGHTS that
+the table says. Both styles of config are run (config.json; config_legacy.json where there is one). Tolerances are ten times
+what two runs of the reference, with different versions on different machines, differ by.
 """
 import pathlib
 import subprocess
@@ -14,7 +14,8 @@ import tempfile
 import h5py
 import numpy as np
 
-FED_AT_ONCE = 5
+SAME_WEIGHTS = {"hypenet_rope": "hypenet/base", "llama": "llama/base", "qwen3": "qwen3/base"}
+FED_AT_ONCE = 5  # as dump_forward.c feeds its sessions
 SESSION = 1e-4  # of the logits' scale: one pass against token by token
 worst = {}
 failures = []
@@ -96,16 +97,16 @@ def check(dump, model, checkpoint, config, scratch):
 
 def main():
     dump, root = sys.argv[1], pathlib.Path(sys.argv[2]).resolve()
-    names = sys.argv[3:] or sorted(p.name for p in root.iterdir() if (p / "oracle.h5").exists())
     n = 0
-    for name in names:
-        model = root / name
-        link = model / "checkpoint.txt"
-        checkpoint = (model / link.read_text().strip()).resolve() if link.exists() else model
+    for model in sorted(p for p in root.iterdir() if (p / "oracle.h5").exists()):
+        checkpoint = model
+        if not any(model.glob("*.safetensors")):
+            checkpoint = pathlib.Path(sys.argv[3]).resolve() / SAME_WEIGHTS[model.name]
         for style in ("config.json", "config_legacy.json"):
-            if (checkpoint / style).exists():
+            config = next((p / style for p in (model, checkpoint) if (p / style).exists()), None)
+            if config:
                 with tempfile.TemporaryDirectory() as scratch:
-                    check(dump, model, checkpoint, checkpoint / style, pathlib.Path(scratch))
+                    check(dump, model, checkpoint, config, pathlib.Path(scratch))
                 n += 1
     print("\n".join(failures))
     return 1 if failures or n == 0 else 0
