@@ -50,22 +50,42 @@ static double mean_norm(size_t k, const double *x, double *row)
     return sqrt(one * inf);
 }
 
-/* x := x (I − (xᵀx − I)/2) until xᵀx = I to rounding: quadratic, and needs products only. False unless x starts within
- * reach. */
+/* gram := xᵀx − I. Returns its Frobenius norm. */
+static double defect_of(size_t k, const double *x, double *gram)
+{
+    qk_syrk_t(k, k, x, k, 0, gram, k);
+    qk_symmetrise(k, gram, k);
+    for (size_t i = 0; i < k; i++) {
+        gram[i + i * k] -= 1;
+    }
+    return sqrt(qk_dot(k * k, gram, gram));
+}
+
+/* Whether the steps below lead to the polar factor from here: all singular values are below √3 when ‖xᵀx − I‖₂ < 2, and
+ * ‖D‖₂ ≤ ‖D²‖_F^½ ≤ ‖D‖_F. Matrices that would take many steps are not tried. */
+static bool within_reach(size_t k, double defect, const double *gram, double *square)
+{
+    if (!(defect < 0.6 * sqrt((double)k) || defect < 0.9)) {
+        return false;
+    }
+    if (defect < 1.8) {
+        return true;
+    }
+    qk_syrk_t(k, k, gram, k, 0, square, k);
+    qk_symmetrise(k, square, k);
+    return qk_dot(k * k, square, square) < 1.8 * 1.8 * 1.8 * 1.8;
+}
+
+/* x := x (I − (xᵀx − I)/2) until xᵀx = I to rounding: quadratic, and needs products only. False where x does not start
+ * within reach or the steps are slow; its polar factor is then still the same. */
 static bool orthogonalise(size_t k, double *x, double *gram, double *step)
 {
-    enum { STEPS = 8 };
+    enum { STEPS = 10 };
+    double defect = defect_of(k, x, gram);
+    if (!within_reach(k, defect, gram, step)) {
+        return false;
+    }
     for (int n = 0; n < STEPS; n++) {
-        double defect = 0;
-        qk_syrk_t(k, k, x, k, 0, gram, k);
-        qk_symmetrise(k, gram, k);
-        for (size_t i = 0; i < k; i++) {
-            gram[i + i * k] -= 1;
-        }
-        defect = qk_norm2(k * k, gram);
-        if (!(defect < 0.9)) {
-            return false;
-        }
         if (defect <= 4 * DBL_EPSILON * (double)k) {
             return true;
         }
@@ -74,16 +94,25 @@ static bool orthogonalise(size_t k, double *x, double *gram, double *step)
         if (defect < 1e-8) {
             return true;
         }
+        double before = defect;
+        defect = defect_of(k, x, gram);
+        if (!(defect < 0.7 * before)) {
+            return false;
+        }
     }
     return false;
 }
 
 /* Polar factor of x in place by Newton's iteration with Higham's 1,∞-norm scaling (Higham, Functions of Matrices, 2008,
- * alg. 8.20), finished by products. False when x is singular or the iteration does not settle. */
+ * alg. 8.20), by products alone as soon as they are sure to lead there. False when x is singular or the iteration does
+ * not settle. */
 static bool polar_newton(size_t k, double *x, double *work)
 {
     enum { STEPS = 20 };
     double *inverse = work, *step = work + k * k, *row = work + 2 * k * k, *lapack = row + k;
+    if (orthogonalise(k, x, inverse, step)) {
+        return true;
+    }
     for (int n = 0; n < STEPS; n++) {
         memcpy(inverse, x, k * k * sizeof *x);
         if (!qk_invert(k, inverse, k, lapack)) {
@@ -103,9 +132,9 @@ static bool polar_newton(size_t k, double *x, double *work)
             }
         }
         memcpy(x, step, k * k * sizeof *x);
-        /* the next defect is about the square of this change: small enough for the products to take over */
-        if (change < 0.25) {
-            return orthogonalise(k, x, inverse, step);
+        /* the next defect is about the square of this change, singular value by singular value */
+        if (change < 0.1 * (double)k && orthogonalise(k, x, inverse, step)) {
+            return true;
         }
     }
     return false;
