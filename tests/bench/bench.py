@@ -66,7 +66,8 @@ def report(args, bench, qkscope, here, work):
 
     times, peak = [], 0
     for attempt in range(3):
-        seconds, memory, _ = run([qkscope, "drift", *pair, "-o", os.path.join(work, "run.h5"), "--force", "-q"], env)
+        # as a user starts it: qkscope chooses the kernels by itself, the restart is part of its time
+        seconds, memory, _ = run([qkscope, "drift", *pair, "-o", os.path.join(work, "run.h5"), "--force", "-q"])
         times.append(seconds)
         peak = max(peak, memory)
     ours = min(times)
