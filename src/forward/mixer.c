@@ -93,11 +93,11 @@ enum qk_code qk_mixer_conv(struct qk_mixer_call *c, const struct qk_conv_spec *c
 {
     const float *weight = NULL, *bias = NULL;
     float *y = NULL;
-    if (!conv->weight.tensor) {
+    if (conv->n_blocks == 0) {
         *ret = x;
         return QK_OK;
     }
-    QK_TRY(qk_weights_vector(c->weights, &conv->weight, false, &weight, err));
+    QK_TRY(qk_weights_blocks(c->weights, conv->weight, conv->n_blocks, &weight, err));
     QK_TRY(qk_weights_vector(c->weights, &conv->bias, false, &bias, err));
     QK_TRY(qk_mixer_state_floats(&c->state->convs[slot], n_channels, conv->width - 1, err));
     QK_TRY(qk_scratch_take(c->scratch, c->place.n_tokens, n_channels, &y, err));

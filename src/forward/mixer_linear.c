@@ -156,7 +156,7 @@ static size_t floats_per_token(const struct qk_mixer_spec *spec)
     const struct qk_linear_spec *s = spec->linear;
     size_t qk = (s->n_qk_heads + s->n_k_heads) * s->d_k, v = s->n_v_heads * s->d_v, all = s->n_heads * s->d_v;
     size_t total = all + qk + v + s->gate.projection.n_out + 2 * s->decay.n_out + s->beta.n_out;
-    total += s->q_conv.weight.tensor ? qk + v : 0;
+    total += s->q_conv.n_blocks ? qk + v : 0;
     total += qk_has(&s->kernel) ? v : 0;
     total += s->n_k_heads != s->n_qk_heads ? s->n_qk_heads * s->d_k : 0;
     total += s->n_v_heads != s->n_heads ? all : 0;

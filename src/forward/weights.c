@@ -178,6 +178,57 @@ static enum qk_code make_room(struct qk_weights *w, struct qk_err *err)
     return QK_OK;
 }
 
+/* Elements of n blocks one after another, from qk_alloc_aligned. */
+static enum qk_code read_blocks(const struct qk_weights *w, const struct qk_rows *blocks, size_t n, bool plus_one,
+                                float **ret, struct qk_err *err)
+{
+    uint64_t rows = 0, cols = 0;
+    size_t total = 0, at = 0;
+    for (size_t i = 0; i < n; i++) {
+        qk_rows_shape(&blocks[i], &rows, &cols);
+        total += (size_t)(blocks[i].count * cols);
+    }
+    float *values = qk_alloc_aligned(total, sizeof *values);
+    enum qk_code code = values ? QK_OK : qk_fail_nomem(err, "weights");
+    for (size_t i = 0; code == QK_OK && i < n; i++) {
+        struct qk_rows from;
+        const struct qk_ckpt *ckpt = resolve(w, &blocks[i], &from);
+        qk_rows_shape(&from, &rows, &cols);
+        code = read_floats(ckpt, from.tensor, from.first * cols, (size_t)(from.count * cols), values + at, err);
+        at += (size_t)(from.count * cols);
+    }
+    if (code != QK_OK) {
+        qk_free(values);
+        return code;
+    }
+    for (size_t i = 0; plus_one && i < total; i++) {
+        values[i] += 1;
+    }
+    *ret = values;
+    return QK_OK;
+}
+
+/* Kept under the first block's place and the count of all rows: no two lists of blocks of a model start alike and go on
+ * differently. */
+static enum qk_code kept(struct qk_weights *w, const struct qk_rows *blocks, size_t n, bool plus_one, const float **ret,
+                         struct qk_err *err)
+{
+    struct qk_rows all = blocks[0];
+    QK_TRY(make_room(w, err));
+    for (size_t i = 1; i < n; i++) {
+        all.count += blocks[i].count;
+    }
+    size_t slot = slot_of(w->kept, w->cap_kept, &all, plus_one);
+    if (!w->kept[slot].tensor) {
+        float *values = NULL;
+        QK_TRY(read_blocks(w, blocks, n, plus_one, &values, err));
+        w->kept[slot] = (struct qk_kept_vector){all.tensor, all.first, all.count, plus_one, values};
+        w->n_kept++;
+    }
+    *ret = w->kept[slot].values;
+    return QK_OK;
+}
+
 enum qk_code qk_weights_vector(struct qk_weights *w, const struct qk_rows *rows, bool plus_one, const float **ret,
                                struct qk_err *err)
 {
@@ -185,31 +236,13 @@ enum qk_code qk_weights_vector(struct qk_weights *w, const struct qk_rows *rows,
         *ret = NULL;
         return QK_OK;
     }
-    QK_TRY(make_room(w, err));
-    size_t slot = slot_of(w->kept, w->cap_kept, rows, plus_one);
-    if (!w->kept[slot].tensor) {
-        struct qk_rows from;
-        const struct qk_ckpt *ckpt = resolve(w, rows, &from);
-        uint64_t n_rows = 0, cols = 0;
-        qk_rows_shape(&from, &n_rows, &cols);
-        size_t n = (size_t)(from.count * cols);
-        float *values = qk_alloc_aligned(n, sizeof *values);
-        if (!values) {
-            return qk_fail_nomem(err, "weights");
-        }
-        enum qk_code code = read_floats(ckpt, from.tensor, from.first * cols, n, values, err);
-        if (code != QK_OK) {
-            qk_free(values);
-            return code;
-        }
-        for (size_t i = 0; plus_one && i < n; i++) {
-            values[i] += 1;
-        }
-        w->kept[slot] = (struct qk_kept_vector){rows->tensor, rows->first, rows->count, plus_one, values};
-        w->n_kept++;
-    }
-    *ret = w->kept[slot].values;
-    return QK_OK;
+    return kept(w, rows, 1, plus_one, ret, err);
+}
+
+enum qk_code qk_weights_blocks(struct qk_weights *w, const struct qk_rows *blocks, size_t n, const float **ret,
+                               struct qk_err *err)
+{
+    return kept(w, blocks, n, false, ret, err);
 }
 
 enum qk_code qk_weights_tensor(struct qk_weights *w, const struct qk_tensor *t, bool plus_one, const float **ret,

@@ -24,6 +24,9 @@ enum qk_code qk_weights_row(struct qk_weights *weights, const struct qk_projecti
 /* All elements of the rows, valid until the weights are released or forgotten. NULL for rows without tensor. */
 enum qk_code qk_weights_vector(struct qk_weights *weights, const struct qk_rows *rows, bool plus_one, const float **ret,
                                struct qk_err *err) QK_CHECKED;
+/* Several blocks of rows of equal width one after another. */
+enum qk_code qk_weights_blocks(struct qk_weights *weights, const struct qk_rows *blocks, size_t n, const float **ret,
+                               struct qk_err *err) QK_CHECKED;
 /* The same for a whole tensor. */
 enum qk_code qk_weights_tensor(struct qk_weights *weights, const struct qk_tensor *t, bool plus_one, const float **ret,
                                struct qk_err *err) QK_CHECKED;

@@ -1,6 +1,6 @@
 /* Jamba (arXiv 2403.19887): Mamba 1, and softmax attention without position encoding every attn_layer_period layers.
  * Mamba 1 makes C and B from the convolved channels: Q = C rows, K = B rows of x_proj, rows [dt_rank | B N | C N]. */
-#include "model/builder.h"
+#include "model/forward_builder.h"
 
 #include <string.h>
 
@@ -81,13 +81,86 @@ static enum qk_code build(struct qk_model_builder *b, struct qk_err *err)
     return QK_OK;
 }
 
+/* Projections of the input, and of the convolved channels: x_proj rows [dt_rank | B | C]. */
+static enum qk_code forward_rows(struct qk_model_builder *b, size_t i, const struct mamba1 *m, size_t hidden,
+                                 struct qk_mamba1_spec *s, struct qk_err *err)
+{
+    struct qk_head_rows x = {.module = "mamba.in_proj", .total = 2 * (uint64_t)m->d_inner}, z = x;
+    struct qk_head_rows dt = {.module = "mamba.x_proj", .total = m->dt_rank + 2 * (uint64_t)m->d_state}, in = dt,
+                        out = dt;
+    z.first = m->d_inner;
+    in.first = m->dt_rank;
+    out.first = m->dt_rank + m->d_state;
+    QK_TRY(qk_spec_head_rows(b, i, &x, 1, m->d_inner, hidden, &s->x, err));
+    QK_TRY(qk_spec_head_rows(b, i, &z, 1, m->d_inner, hidden, &s->z, err));
+    QK_TRY(qk_spec_head_rows(b, i, &dt, 1, m->dt_rank, m->d_inner, &s->dt_inner, err));
+    QK_TRY(qk_spec_head_rows(b, i, &in, 1, m->d_state, m->d_inner, &s->b, err));
+    return qk_spec_head_rows(b, i, &out, 1, m->d_state, m->d_inner, &s->c, err);
+}
+
+static enum qk_code forward_mamba(struct qk_model_builder *b, struct qk_forward_spec *spec, size_t i, double eps,
+                                  struct qk_err *err)
+{
+    struct qk_layer_spec *l = qk_spec_layer(spec, i);
+    struct qk_mamba1_spec *s = qk_arena_alloc(b->arena, 1, sizeof *s);
+    struct mamba1 m;
+    if (!s) {
+        return qk_fail_nomem(err, "mixer");
+    }
+    QK_TRY(read_mamba(b, spec->hidden, &m, err));
+    *s = (struct qk_mamba1_spec){.d_inner = m.d_inner, .d_state = m.d_state, .dt_rank = m.dt_rank};
+    QK_TRY(forward_rows(b, i, &m, spec->hidden, s, err));
+    QK_TRY(qk_spec_conv(b, i, "mamba.conv1d", 0, m.d_inner, true, &s->conv, err));
+    if (qk_layer_find(b, i, "mamba.dt_layernorm.weight")) {
+        enum qk_norm_kind rms = QK_NORM_RMS;
+        QK_TRY(qk_spec_norm(b, i, "mamba.dt_layernorm", rms, false, eps, m.dt_rank, 0, &s->dt_norm, err));
+        QK_TRY(qk_spec_norm(b, i, "mamba.b_layernorm", rms, false, eps, m.d_state, 0, &s->b_norm, err));
+        QK_TRY(qk_spec_norm(b, i, "mamba.c_layernorm", rms, false, eps, m.d_state, 0, &s->c_norm, err));
+    }
+    QK_TRY(qk_spec_module(b, i, "mamba.dt_proj", false, m.d_inner, m.dt_rank, &s->dt, err));
+    QK_TRY(qk_spec_vector(b, i, "mamba.A_log", (uint64_t)m.d_inner * m.d_state, &s->a_log, err));
+    QK_TRY(qk_spec_vector(b, i, "mamba.D", m.d_inner, &s->skip, err));
+    QK_TRY(qk_spec_module(b, i, "mamba.out_proj", false, spec->hidden, m.d_inner, &s->o, err));
+    l->n_mixers = 1;
+    l->mixers[0] = (struct qk_mixer_spec){.kind = QK_MIXER_MAMBA1, .mamba1 = s};
+    return QK_OK;
+}
+
+static const struct qk_moe_names moe = {
+    .router = "feed_forward.router",
+    .gate = "feed_forward.experts.%zu.gate_proj",
+    .up = "feed_forward.experts.%zu.up_proj",
+    .down = "feed_forward.experts.%zu.down_proj",
+};
+
+static enum qk_code forward(struct qk_model_builder *b, struct qk_forward_spec *spec, struct qk_err *err)
+{
+    static const struct qk_block_names names = {
+        .mlp_norm = "pre_ff_layernorm",
+        .gate = "feed_forward.gate_proj",
+        .up = "feed_forward.up_proj",
+        .down = "feed_forward.down_proj",
+        .moe = &moe,
+    };
+    double eps = 0;
+    QK_TRY(qk_spec_eps(b, &names, &eps, err));
+    QK_TRY(qk_spec_blocks(b, spec, &names, err));
+    for (size_t i = 0; i < spec->n_layers; i++) {
+        if (b->model->layers[i].kind == QK_LAYER_SSM) {
+            QK_TRY(forward_mamba(b, spec, i, eps, err));
+        }
+    }
+    return QK_OK;
+}
+
 static const char *const types[] = {"jamba", NULL};
 
 const struct qk_family qk_family_jamba = {
     .name = "jamba",
     .title = "Jamba (Mamba 1 and softmax attention)",
     .model_types = types,
-    .support = QK_SUPPORT_WEIGHTS,
+    .support = QK_SUPPORT_WEIGHTS | QK_SUPPORT_FORWARD,
     .layout = "self_attn.{q,k}_proj; mamba.x_proj: C rows as Q, B rows as K",
     .build = build,
+    .forward = forward,
 };

@@ -1,5 +1,7 @@
 /* Kimi Linear (arXiv 2510.26692): Kimi delta attention, and latent attention without rotation now and then. */
-#include "model/builder.h"
+#include "model/forward_builder.h"
+
+#include <math.h>
 
 /* layer_types, else the lists of linear_attn_config, which count from 1. */
 static enum qk_code read_full(struct qk_model_builder *b, size_t n, bool *full, struct qk_err *err)
@@ -78,13 +80,109 @@ static enum qk_code build(struct qk_model_builder *b, struct qk_err *err)
     return QK_OK;
 }
 
+static enum qk_code forward_convs(struct qk_model_builder *b, size_t i, size_t n, struct qk_linear_spec *s,
+                                  struct qk_err *err)
+{
+    QK_TRY(qk_spec_conv(b, i, "self_attn.q_conv1d", 0, n, true, &s->q_conv, err));
+    QK_TRY(qk_spec_conv(b, i, "self_attn.k_conv1d", 0, n, true, &s->k_conv, err));
+    return qk_spec_conv(b, i, "self_attn.v_conv1d", 0, n, true, &s->v_conv, err);
+}
+
+/* Decay per key channel and output gate go through a narrow inner projection of head_dim rows. */
+static enum qk_code forward_gates(struct qk_model_builder *b, size_t i, size_t n, size_t narrow, size_t d, double eps,
+                                  struct qk_linear_spec *s, struct qk_err *err)
+{
+    QK_TRY(qk_spec_vector(b, i, "self_attn.A_log", s->n_heads, &s->a_log, err));
+    QK_TRY(qk_spec_vector(b, i, "self_attn.dt_bias", n, &s->dt_bias, err));
+    QK_TRY(qk_spec_module(b, i, "self_attn.f_a_proj", false, narrow, d, &s->decay_inner, err));
+    QK_TRY(qk_spec_module(b, i, "self_attn.f_b_proj", false, n, narrow, &s->decay, err));
+    QK_TRY(qk_spec_module(b, i, "self_attn.b_proj", false, s->n_heads, d, &s->beta, err));
+    QK_TRY(qk_spec_norm(b, i, "self_attn.o_norm", QK_NORM_RMS, false, eps, n, s->d_v, &s->out_norm, err));
+    QK_TRY(qk_spec_module(b, i, "self_attn.g_a_proj", false, narrow, d, &s->gate.inner, err));
+    return qk_spec_module(b, i, "self_attn.g_b_proj", false, n, narrow, &s->gate.projection, err);
+}
+
+static enum qk_code forward_kda(struct qk_model_builder *b, struct qk_forward_spec *spec, size_t i, double eps,
+                                struct qk_err *err)
+{
+    const struct qk_layer *l = &b->model->layers[i];
+    struct qk_linear_spec *s = NULL;
+    size_t h = l->n_heads, n = h * l->head_dim, d = spec->hidden;
+    QK_TRY(qk_spec_new_linear(spec, i, &s, err));
+    *s = (struct qk_linear_spec){
+        .delta = true,
+        .n_heads = h,
+        .n_qk_heads = h,
+        .n_k_heads = h,
+        .n_v_heads = h,
+        .d_k = l->head_dim,
+        .d_v = l->head_dim,
+        .l2_eps = 1e-6,
+        .scale = 1 / sqrt((double)l->head_dim),
+        .decay_per_key = true,
+        .beta_factor = 1,
+        .gate = {.function = QK_FUNCTION_SIGMOID},
+    };
+    QK_TRY(qk_spec_qk(b, i, &s->q, &s->k, err));
+    QK_TRY(qk_spec_module(b, i, "self_attn.v_proj", false, n, d, &s->v, err));
+    QK_TRY(forward_convs(b, i, n, s, err));
+    QK_TRY(forward_gates(b, i, n, l->head_dim, d, eps, s, err));
+    return qk_spec_module(b, i, "self_attn.o_proj", false, d, n, &s->o, err);
+}
+
+static const struct qk_moe_names moe = {
+    .router = "block_sparse_moe.gate",
+    .gate = "block_sparse_moe.experts.%zu.w1",
+    .up = "block_sparse_moe.experts.%zu.w3",
+    .down = "block_sparse_moe.experts.%zu.w2",
+    .shared_gate = "block_sparse_moe.shared_experts.gate_proj",
+    .shared_up = "block_sparse_moe.shared_experts.up_proj",
+    .shared_down = "block_sparse_moe.shared_experts.down_proj",
+    .choice_bias = "block_sparse_moe.gate.e_score_correction_bias",
+    .sigmoid = true,
+    .renormalise_key = "moe_renormalize",
+    .renormalise = true,
+    .scale_key = "routed_scaling_factor",
+};
+static const struct qk_block_names own_names = {.moe = &moe};
+/* some checkpoints keep their dense layers under the mixtures' name */
+static const struct qk_block_names shared_names = {
+    .gate = "block_sparse_moe.gate_proj",
+    .up = "block_sparse_moe.up_proj",
+    .down = "block_sparse_moe.down_proj",
+    .moe = &moe,
+};
+
+static enum qk_code forward(struct qk_model_builder *b, struct qk_forward_spec *spec, struct qk_err *err)
+{
+    const struct qk_block_names *names = &own_names;
+    size_t n_groups = 1;
+    double eps = 0;
+    for (size_t i = 0; i < b->n_layers; i++) {
+        names = qk_layer_find(b, i, "block_sparse_moe.gate_proj.weight") ? &shared_names : names;
+    }
+    QK_TRY(qk_cfg_count(b, "num_expert_group", 1, 1, QK_MAX_HEADS, &n_groups, err));
+    if (n_groups > 1) {
+        return qk_cfg_fail(b, err, "num_expert_group", "no forward pass with groups of experts (found %zu)", n_groups);
+    }
+    QK_TRY(qk_spec_eps(b, names, &eps, err));
+    QK_TRY(qk_spec_blocks(b, spec, names, err));
+    for (size_t i = 0; i < spec->n_layers; i++) {
+        bool linear = b->model->layers[i].kind == QK_LAYER_LINEAR;
+        /* the latent's norm keeps its default eps, whatever the config says */
+        QK_TRY(linear ? forward_kda(b, spec, i, eps, err) : qk_spec_latent(b, spec, i, "self_attn", 1e-6, err));
+    }
+    return QK_OK;
+}
+
 static const char *const types[] = {"kimi_linear", NULL};
 
 const struct qk_family qk_family_kimi_linear = {
     .name = "kimi_linear",
     .title = "Kimi Linear (KDA and latent attention)",
     .model_types = types,
-    .support = QK_SUPPORT_WEIGHTS,
+    .support = QK_SUPPORT_WEIGHTS | QK_SUPPORT_FORWARD | QK_SUPPORT_IMPLICIT,
     .layout = "KDA: self_attn.{q,k}_proj; MLA: q_proj, kv_b_proj through kv_a_proj_with_mqa",
     .build = build,
+    .forward = forward,
 };

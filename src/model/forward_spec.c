@@ -130,30 +130,6 @@ enum qk_code qk_spec_norm(struct qk_model_builder *b, size_t layer, const char *
     return QK_OK;
 }
 
-enum qk_code qk_spec_conv(struct qk_model_builder *b, size_t layer, const char *module, size_t first, size_t n,
-                          bool activate, struct qk_conv_spec *ret, struct qk_err *err)
-{
-    char name[256];
-    const struct qk_tensor *weight = NULL, *bias = NULL;
-    snprintf(name, sizeof name, "%s.weight", module);
-    QK_TRY(qk_layer_tensor(b, layer, name, &weight, err));
-    snprintf(name, sizeof name, "%s.bias", module);
-    bias = qk_layer_find(b, layer, name);
-    uint64_t rows = 0, width = 0;
-    qk_tensor_matrix(weight, false, &rows, &width);
-    if (rows < first || rows - first < n || width < 1 || width > 64 || (bias && bias->n_elements != rows)) {
-        return qk_fail(err, QK_EFORMAT, "%s: %s: not a convolution of %zu channels (found %llu, width %llu)",
-                       b->ckpt->path, weight->name, first + n, (unsigned long long)rows, (unsigned long long)width);
-    }
-    *ret = (struct qk_conv_spec){
-        .weight = {weight, first, n, false},
-        .bias = {bias, first, bias ? n : 0, false},
-        .width = (size_t)width,
-        .activate = activate,
-    };
-    return QK_OK;
-}
-
 void qk_spec_qk_norms(const struct qk_layer *l, double eps, struct qk_norm_spec *ret_q, struct qk_norm_spec *ret_k)
 {
     const struct qk_norm_weight *weights[2] = {&l->q_norm, &l->k_norm};
@@ -224,6 +200,11 @@ struct qk_layer_spec *qk_spec_layer(struct qk_forward_spec *spec, size_t layer)
 struct qk_softmax_spec *qk_spec_softmax(struct qk_forward_spec *spec, size_t layer)
 {
     return (struct qk_softmax_spec *)(uintptr_t)spec->layers[layer].mixers[0].softmax;
+}
+
+struct qk_mlp_spec *qk_spec_plain_mlp(struct qk_forward_spec *spec, size_t layer)
+{
+    return (struct qk_mlp_spec *)(uintptr_t)spec->layers[layer].mlp;
 }
 
 static enum qk_code check_complete(const struct qk_forward_spec *spec, struct qk_err *err)

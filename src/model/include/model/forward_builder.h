@@ -50,6 +50,9 @@ struct qk_layer_spec *qk_spec_layer(struct qk_forward_spec *spec, size_t layer);
 /* The softmax spec of a layer, to be changed by the family. */
 struct qk_softmax_spec *qk_spec_softmax(struct qk_forward_spec *spec, size_t layer);
 
+/* The MLP of a layer that is no mixture. */
+struct qk_mlp_spec *qk_spec_plain_mlp(struct qk_forward_spec *spec, size_t layer);
+
 /* All of a module, checked to be (n_out, n_in). */
 enum qk_code qk_spec_module(struct qk_model_builder *b, size_t layer, const char *module, bool transposed, size_t n_out,
                             size_t n_in, struct qk_projection *ret, struct qk_err *err) QK_CHECKED;
@@ -68,6 +71,9 @@ enum qk_code qk_spec_norm(struct qk_model_builder *b, size_t layer, const char *
 /* Channels [first, first + n) of a convolution's ".weight" (channels, 1, width) and ".bias". */
 enum qk_code qk_spec_conv(struct qk_model_builder *b, size_t layer, const char *module, size_t first, size_t n,
                           bool activate, struct qk_conv_spec *ret, struct qk_err *err) QK_CHECKED;
+/* The same of one convolution that is stored as n_modules tensors, one after another, without bias. */
+enum qk_code qk_spec_conv_parts(struct qk_model_builder *b, size_t layer, const char *const *modules, size_t n_modules,
+                                size_t first, size_t n, struct qk_conv_spec *ret, struct qk_err *err) QK_CHECKED;
 /* The norms of q and k as built, for heads of head_dim. */
 void qk_spec_qk_norms(const struct qk_layer *layer, double eps, struct qk_norm_spec *ret_q, struct qk_norm_spec *ret_k);
 enum qk_code qk_spec_eps(const struct qk_model_builder *b, const struct qk_block_names *names, double *ret,
@@ -90,7 +96,10 @@ enum qk_code qk_spec_decay(struct qk_model_builder *b, size_t layer, const char 
 /* ALiBi slopes of n heads: 2^(−8h/n), for other than powers of 2 those of the power below and every second of the
  * double; in spec's arena. */
 enum qk_code qk_spec_slopes(struct qk_forward_spec *spec, size_t n, double **ret, struct qk_err *err) QK_CHECKED;
-/* Mamba 2 of module as a mixer (forward_mamba2.c): the sizes as claimed, no multipliers. */
+/* Latent attention of a layer of kind mla, its modules below module (forward_latent.c). */
+enum qk_code qk_spec_latent(struct qk_model_builder *b, struct qk_forward_spec *spec, size_t layer, const char *module,
+                            double eps, struct qk_err *err) QK_CHECKED;
+/* Mamba 2 of module as a mixer (forward_conv.c): the sizes as claimed, no multipliers. */
 enum qk_code qk_spec_mamba2(struct qk_model_builder *b, size_t layer, const struct qk_mamba2 *mamba, double eps,
                             struct qk_linear_spec *ret, struct qk_err *err) QK_CHECKED;
 

@@ -73,9 +73,11 @@ struct qk_softmax_spec {
     const struct qk_tensor *sinks;
 };
 
-/* Causal depthwise convolution in front of q, k or v. tensor of weight NULL: there is none. */
+/* Causal depthwise convolution in front of q, k or v. n_blocks 0: there is none. */
 struct qk_conv_spec {
-    struct qk_rows weight, bias; /* (channels, width), (channels) */
+    size_t n_blocks;
+    const struct qk_rows *weight; /* blocks of channels, each channel width taps */
+    struct qk_rows bias;          /* (channels), or tensor NULL */
     size_t width;
     bool activate; /* SiLU behind it */
 };
