@@ -10,6 +10,7 @@
 #include "check.h"
 #include "document.h"
 #include "layout.h"
+#include "overlay_read.h"
 #include "shards.h"
 
 struct open_ckpt {
@@ -171,6 +172,16 @@ static struct open_ckpt *new_ckpt(void)
     return open;
 }
 
+struct qk_ckpt *qk_ckpt_new_empty(struct qk_arena **ret_arena)
+{
+    struct open_ckpt *open = new_ckpt();
+    if (open == NULL) {
+        return NULL;
+    }
+    *ret_arena = open->arena;
+    return &open->ckpt;
+}
+
 enum qk_code qk_ckpt_open(const char *path, struct qk_ckpt **ret, struct qk_err *err)
 {
     struct open_ckpt *open = new_ckpt();
@@ -248,6 +259,9 @@ enum qk_code qk_ckpt_read(const struct qk_ckpt *ckpt, const struct qk_tensor *t,
         return qk_fail(err, QK_EINTERNAL,
                        "%s: %s: read outside the tensor (expected at most %llu bytes, found %llu + %zu)",
                        ckpt->shards[t->shard].path, t->name, (unsigned long long)t->n_bytes, (unsigned long long)at, n);
+    }
+    if (ckpt->overlay != NULL) {
+        return qk_overlay_read(ckpt, t, at, n, buf, err);
     }
     const struct qk_shard *shard = &ckpt->shards[t->shard];
     return qk_file_read_at(shard->fd, shard->path, t->offset + at, n, buf, err);

@@ -12,14 +12,15 @@ src/base     base
 src/num      base num
 src/ckpt     base num ckpt
 src/model    base num ckpt model
+src/repair   base num ckpt model repair
 src/text     base num ckpt model text
 src/forward  base num ckpt model text forward
 analyses     base num ckpt model text forward analyses
-src/run      base num ckpt model text forward analyses run
+src/run      base num ckpt model repair text forward analyses run
 src/store    base num analyses store
 src/plot     base num analyses plot
-src/advise   base num analyses advise
-src/cli      base num ckpt model text forward analyses run store plot advise cli
+src/advise   base num ckpt model repair analyses advise
+src/cli      base num ckpt model repair text forward analyses run store plot advise cli
 '
 # header, layer that may include it
 owned='

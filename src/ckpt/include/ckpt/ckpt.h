@@ -41,6 +41,8 @@ struct qk_shard {
     const struct qk_json *metadata; /* "__metadata__" or NULL */
 };
 
+struct qk_overlay;
+
 struct qk_ckpt {
     const char *name; /* in results; the path's last part; for a file its stem, of model.safetensors its directory */
     const char *path; /* the argument */
@@ -53,8 +55,9 @@ struct qk_ckpt {
     size_t n_tensors;
     const struct qk_tensor *tensors; /* sorted by name */
     size_t n_shards;
-    const struct qk_shard *shards; /* sorted by file name */
-    uint64_t total_bytes;          /* sum of tensor bytes */
+    const struct qk_shard *shards;    /* sorted by file name */
+    uint64_t total_bytes;             /* sum of tensor bytes */
+    const struct qk_overlay *overlay; /* NULL: tensors are what the files hold (ckpt/overlay.h) */
 };
 
 /* *ret owned by the caller: qk_ckpt_close (takes NULL). Errors name file, tensor, rule, expected and found; Git-LFS
