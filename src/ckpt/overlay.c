@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/arena.h"
 #include "overlay_read.h"
 
 static int by_place(const void *a, const void *b)

@@ -2,6 +2,7 @@
 #ifndef QK_CKPT_OVERLAY_READ_H
 #define QK_CKPT_OVERLAY_READ_H
 
+#include "base/arena.h"
 #include "ckpt/overlay.h"
 
 struct qk_overlay {
