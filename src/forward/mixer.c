@@ -16,7 +16,7 @@ void qk_mixer_state_release(struct qk_mixer_state *s)
     *s = (struct qk_mixer_state){0};
 }
 
-enum qk_code qk_mixer_state_floats(float **slot, size_t rows, size_t cols, struct qk_err *err)
+enum qk_code qk_mixer_state_floats(float **slot, size_t rows, size_t cols, size_t *ret_n, struct qk_err *err)
 {
     size_t n = 0;
     if (*slot) {
@@ -26,7 +26,52 @@ enum qk_code qk_mixer_state_floats(float **slot, size_t rows, size_t cols, struc
         return qk_fail_nomem(err, "state");
     }
     *slot = qk_calloc(n > 0 ? n : 1, sizeof **slot);
-    return *slot ? QK_OK : qk_fail_nomem(err, "state");
+    if (!*slot) {
+        return qk_fail_nomem(err, "state");
+    }
+    if (ret_n) {
+        *ret_n = n;
+    }
+    return QK_OK;
+}
+
+static enum qk_code keep_floats(const float *from, size_t n, float **slot, size_t *ret_n, struct qk_err *err)
+{
+    if (!from) {
+        return QK_OK;
+    }
+    QK_TRY(qk_mixer_state_floats(slot, n, 1, ret_n, err));
+    memcpy(*slot, from, n * sizeof *from);
+    return QK_OK;
+}
+
+enum qk_code qk_mixer_state_keep(const struct qk_mixer_state *from, struct qk_mixer_state *ret, struct qk_err *err)
+{
+    ret->n_keys = from->n_keys;
+    QK_TRY(keep_floats(from->recurrent, from->n_recurrent, &ret->recurrent, &ret->n_recurrent, err));
+    for (size_t i = 0; i < QK_STATE_CONVS; i++) {
+        QK_TRY(keep_floats(from->convs[i], from->n_convs[i], &ret->convs[i], &ret->n_convs[i], err));
+    }
+    return QK_OK;
+}
+
+/* A buffer that was not there yet was zero. */
+static void return_floats(float *to, size_t n, const float *kept)
+{
+    if (to && kept) {
+        memcpy(to, kept, n * sizeof *to);
+    } else if (to) {
+        memset(to, 0, n * sizeof *to);
+    }
+}
+
+void qk_mixer_state_return(struct qk_mixer_state *s, const struct qk_mixer_state *kept)
+{
+    s->n_keys = kept->n_keys;
+    return_floats(s->recurrent, s->n_recurrent, kept->recurrent);
+    for (size_t i = 0; i < QK_STATE_CONVS; i++) {
+        return_floats(s->convs[i], s->n_convs[i], kept->convs[i]);
+    }
 }
 
 enum qk_activation qk_activation_of(enum qk_function function)
@@ -99,7 +144,7 @@ enum qk_code qk_mixer_conv(struct qk_mixer_call *c, const struct qk_conv_spec *c
     }
     QK_TRY(qk_weights_blocks(c->weights, conv->weight, conv->n_blocks, &weight, err));
     QK_TRY(qk_weights_vector(c->weights, &conv->bias, false, &bias, err));
-    QK_TRY(qk_mixer_state_floats(&c->state->convs[slot], n_channels, conv->width - 1, err));
+    QK_TRY(qk_mixer_state_floats(&c->state->convs[slot], n_channels, conv->width - 1, &c->state->n_convs[slot], err));
     QK_TRY(qk_scratch_take(c->scratch, c->place.n_tokens, n_channels, &y, err));
     qk_short_conv(c->place.n_tokens, n_channels, conv->width, x, weight, bias, conv->activate, c->state->convs[slot],
                   y);

@@ -14,12 +14,21 @@ struct qk_mixer_state {
     size_t capacity; /* tokens that keys and values have room for */
     size_t n_keys;
     float *k, *v;
+    size_t n_recurrent; /* floats of it, 0 before the first use */
     float *recurrent;
+    size_t n_convs[QK_STATE_CONVS];
     float *convs[QK_STATE_CONVS];
 };
 void qk_mixer_state_release(struct qk_mixer_state *state);
-/* n zeroed floats at *slot unless it is there already. */
-enum qk_code qk_mixer_state_floats(float **slot, size_t rows, size_t cols, struct qk_err *err) QK_CHECKED;
+/* rows × cols zeroed floats at *slot unless it is there already; ret_n (may be NULL) receives their number. */
+enum qk_code qk_mixer_state_floats(float **slot, size_t rows, size_t cols, size_t *ret_n,
+                                   struct qk_err *err) QK_CHECKED;
+/* What does not grow with the tokens (recurrent, convs) and n_keys are copied into an empty state: all that it takes to
+ * come back to where from is now, as keys and values of earlier positions stay as they are. */
+enum qk_code qk_mixer_state_keep(const struct qk_mixer_state *from, struct qk_mixer_state *ret,
+                                 struct qk_err *err) QK_CHECKED;
+/* Takes state back to where it was when kept was made of it. */
+void qk_mixer_state_return(struct qk_mixer_state *state, const struct qk_mixer_state *kept);
 
 struct qk_mixer_call {
     struct qk_weights *weights;

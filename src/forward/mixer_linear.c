@@ -25,7 +25,7 @@ static enum qk_code dynamic_conv(struct qk_mixer_call *c, const struct qk_linear
     enum { BLOCK = 256 };
     size_t n = c->place.n_tokens, channels = s->v.n_out, block = n < BLOCK ? n : BLOCK;
     float *y = NULL, *inner = NULL, *kernels = NULL;
-    QK_TRY(qk_mixer_state_floats(&c->state->convs[3], channels, s->kernel_width - 1, err));
+    QK_TRY(qk_mixer_state_floats(&c->state->convs[3], channels, s->kernel_width - 1, &c->state->n_convs[3], err));
     QK_TRY(qk_scratch_take(c->scratch, n, channels, &y, err));
     size_t mark = c->scratch->n;
     QK_TRY(qk_scratch_take(c->scratch, block, s->kernel_inner.n_out, &inner, err));
@@ -89,7 +89,7 @@ static enum qk_code mix(struct qk_mixer_call *c, const struct qk_linear_spec *s,
                         float *out, struct qk_err *err)
 {
     float *v = in->v;
-    QK_TRY(qk_mixer_state_floats(&c->state->recurrent, s->n_heads * s->d_k, s->d_v, err));
+    QK_TRY(qk_mixer_state_floats(&c->state->recurrent, s->n_heads * s->d_k, s->d_v, &c->state->n_recurrent, err));
     if (in->dt) {
         QK_TRY(times_dt(c, s, in->v, in->dt, &v, err));
     }

@@ -12,7 +12,7 @@ static enum qk_code scan(struct qk_mixer_call *c, const struct qk_mamba1_spec *s
     size_t n = s->d_inner * s->d_state;
     QK_TRY(qk_weights_vector(c->weights, &s->a_log, false, &a_log, err));
     QK_TRY(qk_weights_vector(c->weights, &s->skip, false, &skip, err));
-    QK_TRY(qk_mixer_state_floats(&c->state->recurrent, s->d_inner, s->d_state, err));
+    QK_TRY(qk_mixer_state_floats(&c->state->recurrent, s->d_inner, s->d_state, &c->state->n_recurrent, err));
     double *a = qk_alloc_aligned(n, sizeof *a);
     if (!a) {
         return qk_fail_nomem(err, "selective scan");

@@ -7,8 +7,8 @@
 
 static enum qk_code make_cache(struct qk_mixer_call *c, const struct qk_softmax_spec *s, struct qk_err *err)
 {
-    QK_TRY(qk_mixer_state_floats(&c->state->k, c->state->capacity, s->n_kv_heads * s->head_dim, err));
-    QK_TRY(qk_mixer_state_floats(&c->state->v, c->state->capacity, s->n_kv_heads * s->v_head_dim, err));
+    QK_TRY(qk_mixer_state_floats(&c->state->k, c->state->capacity, s->n_kv_heads * s->head_dim, NULL, err));
+    QK_TRY(qk_mixer_state_floats(&c->state->v, c->state->capacity, s->n_kv_heads * s->v_head_dim, NULL, err));
     if (c->place.n_tokens > c->state->capacity - c->state->n_keys) {
         return qk_fail(err, QK_EUSAGE, "more tokens than the cache has room for (%zu)", c->state->capacity);
     }

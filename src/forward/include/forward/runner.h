@@ -105,6 +105,21 @@ void qk_session_free(struct qk_session *session);
 /* Feeds n ≥ 1 more tokens. logits (vocab) of the last of them, or NULL. A failed feed leaves the session unusable. */
 enum qk_code qk_session_feed(struct qk_session *session, size_t n, const uint32_t *ids, float *logits,
                              struct qk_err *err) QK_CHECKED;
+/* The same with the logits (n_logits, vocab) of the last n_logits ≤ n of them, which are all held at once. */
+enum qk_code qk_session_feed_scored(struct qk_session *session, size_t n, const uint32_t *ids, size_t n_logits,
+                                    float *logits, struct qk_err *err) QK_CHECKED;
 size_t qk_session_length(const struct qk_session *session);
+
+/* A place in a session that it can go back to, so that a beginning which several continuations share is computed once.
+ * Feeding the same tokens in the same pieces after going back gives the same bits. A mark costs a copy of the recurrent
+ * states; keys and values stay in the session, so a mark is valid until the session goes back to an earlier place. */
+struct qk_session_mark;
+enum qk_code qk_session_mark_new(const struct qk_session *session, struct qk_session_mark **ret,
+                                 struct qk_err *err) QK_CHECKED;
+/* Takes NULL. */
+void qk_session_mark_free(struct qk_session_mark *mark);
+/* Forgets all tokens after the mark; NULL: all. */
+void qk_session_rewind(struct qk_session *session, const struct qk_session_mark *mark);
+size_t qk_session_mark_length(const struct qk_session_mark *mark);
 
 #endif
