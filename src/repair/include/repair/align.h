@@ -69,11 +69,9 @@ struct qk_align {
     enum qk_align_outcome outcome; /* set by init when !needs_fit, else by solve */
     bool from_base;  /* MAPPED, side head: result = W0 − map Δ' instead of W1 + map Δ' (the nearer end) */
     size_t key_rank; /* qk-pro: directions of K0 above rounding; less than k: K0 is rank-deficient */
-    double residual; /* rotate: ‖R W1 − W0‖_F, NaN where rounding hides it; else NaN */
     double *map;     /* (K, K) column-major: the factor of Δ' or K0, or R; valid after solve when MAPPED */
-    bool finite;
-    bool first;
-    struct qk_gram gram; /* rotate */
+    bool started, finite, same; /* of the fit so far: any tile, no NaN or Inf, W0 = W1 */
+    struct qk_gram gram;        /* rotate */
     double *key_gram, *cross, *sums, *tile, *work;
 };
 
