@@ -1,8 +1,5 @@
 /* qkscope drift BASE TUNED… -o RUN.h5: weight metrics per layer and head. */
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/str.h"
@@ -11,10 +8,8 @@
 #include "drift_answer.h"
 #include "run/drift.h"
 #include "run/drift_summary.h"
+#include "sidecar.h"
 #include "store/store.h"
-
-/* Least time between two writes of the sidecar, in seconds. */
-static const double sidecar_pause = 2.0;
 
 /* A drift command at work. */
 struct drift_command {
@@ -22,9 +17,7 @@ struct drift_command {
     struct qk_checkpoint_inputs given; /* the base, then the tuned ones */
     struct qk_table *table;
     struct qk_drift_options options;
-    const char *sidecar;
-    double written; /* time of the last write */
-    bool is_behind; /* layers were finished since */
+    struct qk_sidecar sidecar;
 };
 
 /* ---- inputs ----------------------------------------------------------------------------------------------------- */
@@ -75,54 +68,35 @@ static enum qk_code read_options(struct drift_command *c, struct qk_err *err)
 
 /* ---- the sidecar: what --resume continues from ------------------------------------------------------------------ */
 
-static enum qk_code write_sidecar(struct drift_command *c, struct qk_err *err)
-{
-    QK_TRY(qk_store_write(c->table, c->sidecar, true, err));
-    c->written = qk_seconds();
-    c->is_behind = false;
-    return QK_OK;
-}
-
 static enum qk_code on_layer(void *ctx, const struct qk_table *table, size_t tuned, size_t layer, struct qk_err *err)
 {
     struct drift_command *c = ctx;
-    (void)table;
     bool last = tuned + 2 == c->given.n && layer + 1 == c->given.models[0]->n_layers;
-    c->is_behind = true;
-    return last || qk_seconds() - c->written < sidecar_pause ? QK_OK : write_sidecar(c, err);
+    return last ? QK_OK : qk_sidecar_update(&c->sidecar, table, err);
 }
 
 static enum qk_code resume(struct drift_command *c, struct qk_err *err)
 {
-    if (!qk_cli_resume(c->cli)) {
-        return QK_OK;
-    }
-    if (!qk_path_exists(c->sidecar)) {
-        qk_cli_notice(c->cli, "%s: nothing to resume, starting at the first layer", c->sidecar);
-        return QK_OK;
-    }
     size_t n_layers = c->given.models[0]->n_layers, n_done = 0;
     bool *done = qk_arena_alloc(qk_cli_arena(c->cli), (c->given.n - 1) * n_layers, sizeof(*done));
     struct qk_table *partial;
     if (done == NULL) {
         return qk_fail_nomem(err, "resume");
     }
-    enum qk_code code = qk_store_read(c->sidecar, &partial, err);
-    if (code == QK_OK) {
-        code = qk_drift_resume(c->table, partial, &c->given.inputs[1], c->given.n - 1, n_layers, done, err);
-        qk_table_free(partial);
-        if (code != QK_OK) {
-            qk_err_context(err, "%s", c->sidecar);
-        }
+    QK_TRY(qk_sidecar_read(&c->sidecar, &partial, err));
+    if (partial == NULL) {
+        return QK_OK;
     }
+    enum qk_code code = qk_drift_resume(c->table, partial, &c->given.inputs[1], c->given.n - 1, n_layers, done, err);
+    qk_table_free(partial);
     if (code != QK_OK) {
-        qk_err_hint(err, "run without --resume to start anew");
-        return code;
+        return qk_sidecar_refuse(&c->sidecar, code, err);
     }
     for (size_t i = 0; i < (c->given.n - 1) * n_layers; i++) {
         n_done += done[i];
     }
-    qk_cli_notice(c->cli, "%s: %zu of %zu layers are there already", c->sidecar, n_done, (c->given.n - 1) * n_layers);
+    qk_cli_notice(c->cli, "%s: %zu of %zu layers are there already", c->sidecar.path, n_done,
+                  (c->given.n - 1) * n_layers);
     c->options.done = done;
     return QK_OK;
 }
@@ -169,13 +143,12 @@ static enum qk_code measure(struct drift_command *c, struct qk_err *err)
     qk_str_add_bytes(&need, qk_drift_memory(&c->given.inputs[0], qk_pool_size(pool)));
     qk_cli_detail(c->cli, "%zu threads, at most %s of working memory", qk_pool_size(pool), need.failed ? "?" : need.s);
     qk_str_release(&need);
-    c->written = qk_seconds();
     c->options.on_layer = on_layer;
     c->options.on_layer_ctx = c;
     enum qk_code code = qk_drift_run(c->table, &c->given.inputs[0], &c->given.inputs[1], c->given.n - 1, &c->options,
                                      pool, qk_cli_progress(c->cli), err);
-    if (code != QK_OK && c->is_behind && write_sidecar(c, NULL) == QK_OK) {
-        qk_err_hint(err, "finished layers are in %s; the same command with --resume continues", c->sidecar);
+    if (code != QK_OK) {
+        qk_sidecar_save(&c->sidecar, c->table, err);
     }
     return code;
 }
@@ -189,9 +162,7 @@ static enum qk_code compute(struct drift_command *c, struct qk_err *err)
     QK_TRY(resume(c, err));
     QK_TRY(measure(c, err));
     QK_TRY(qk_store_write(c->table, qk_cli_output(c->cli), qk_cli_force(c->cli), err));
-    if (unlink(c->sidecar) != 0 && errno != ENOENT) {
-        qk_cli_notice(c->cli, "%s could not be removed: %s", c->sidecar, strerror(errno));
-    }
+    qk_sidecar_remove(&c->sidecar);
     return print_summary(c, err);
 }
 
@@ -209,10 +180,7 @@ static enum qk_code run(struct qk_cli *cli, struct qk_err *err)
         qk_err_hint(err, "--force overwrites it");
         return code;
     }
-    c.sidecar = qk_arena_printf(qk_cli_arena(cli), "%s.part", output);
-    if (c.sidecar == NULL) {
-        return qk_fail_nomem(err, "drift");
-    }
+    QK_TRY(qk_sidecar_init(cli, &c.sidecar, err));
     enum qk_code code = compute(&c, err);
     qk_table_free(c.table);
     qk_checkpoint_inputs_release(&c.given);

@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "run/probe.h"
 #include "run/probe_summary.h"
+#include "sidecar.h"
 #include "store/store.h"
 
 struct probe_command {
@@ -17,6 +18,7 @@ struct probe_command {
     struct qk_probe_set set;
     struct qk_probe_options options;
     struct qk_table *table;
+    struct qk_sidecar sidecar;
 };
 
 /* ---- inputs ----------------------------------------------------------------------------------------------------- */
@@ -213,6 +215,41 @@ static enum qk_code tell_plan(struct probe_command *p, struct qk_pool *pool, str
     return QK_OK;
 }
 
+static enum qk_code on_batch(void *ctx, const struct qk_table *table, struct qk_err *err)
+{
+    struct probe_command *p = ctx;
+    return qk_sidecar_update(&p->sidecar, table, err);
+}
+
+static enum qk_code resume(struct probe_command *p, struct qk_err *err)
+{
+    struct qk_table *partial;
+    size_t n_done = 0, n_own = 0;
+    QK_TRY(qk_sidecar_read(&p->sidecar, &partial, err));
+    if (partial == NULL) {
+        return QK_OK;
+    }
+    enum qk_code code = qk_probe_resume(p->table, partial, p->c.inputs, p->c.n, p->set.n, &p->options, &n_done, err);
+    qk_table_free(partial);
+    if (code != QK_OK) {
+        return qk_sidecar_refuse(&p->sidecar, code, err);
+    }
+    for (size_t s = 0; s < p->set.n; s++) {
+        n_own += qk_probe_has_sequence(&p->options, s) ? 1 : 0;
+    }
+    qk_cli_notice(p->cli, "%s: %zu of %zu sequences are there already", p->sidecar.path, n_done, p->c.n * n_own);
+    return QK_OK;
+}
+
+static enum qk_code run_models(struct probe_command *p, struct qk_pool *pool, struct qk_err *err)
+{
+    for (size_t i = 0; i < p->c.n; i++) {
+        QK_TRY(
+            qk_probe_run(p->table, p->c.inputs, p->c.n, i, &p->set, &p->options, pool, qk_cli_progress(p->cli), err));
+    }
+    return QK_OK;
+}
+
 static enum qk_code measure(struct probe_command *p, struct qk_err *err)
 {
     struct qk_pool *pool;
@@ -221,9 +258,13 @@ static enum qk_code measure(struct probe_command *p, struct qk_err *err)
     QK_TRY(tell_plan(p, pool, err));
     QK_TRY(qk_table_new(&p->table, err));
     QK_TRY(qk_probe_prepare(p->table, p->c.inputs, p->c.n, p->base, &p->set, &p->options, err));
-    for (size_t i = 0; i < p->c.n; i++) {
-        QK_TRY(
-            qk_probe_run(p->table, p->c.inputs, p->c.n, i, &p->set, &p->options, pool, qk_cli_progress(p->cli), err));
+    QK_TRY(resume(p, err));
+    p->options.on_batch = on_batch;
+    p->options.on_batch_ctx = p;
+    enum qk_code code = run_models(p, pool, err);
+    if (code != QK_OK) {
+        qk_sidecar_save(&p->sidecar, p->table, err);
+        return code;
     }
     return qk_probe_finish(p->table, err);
 }
@@ -235,6 +276,7 @@ static enum qk_code compute(struct probe_command *p, struct qk_err *err)
     QK_TRY(read_probes(p, err));
     QK_TRY(measure(p, err));
     QK_TRY(qk_store_write(p->table, qk_cli_output(p->cli), qk_cli_force(p->cli), err));
+    qk_sidecar_remove(&p->sidecar);
     return print_summary(p, err);
 }
 
@@ -252,6 +294,7 @@ static enum qk_code run(struct qk_cli *cli, struct qk_err *err)
         qk_err_hint(err, "--force overwrites it");
         return code;
     }
+    QK_TRY(qk_sidecar_init(cli, &p.sidecar, err));
     enum qk_code code = compute(&p, err);
     qk_table_free(p.table);
     qk_checkpoint_inputs_release(&p.c);
@@ -332,8 +375,11 @@ const struct qk_command qk_cmd_probe = {
         "mean something: \"needle\", what is to be found, and \"answer\", the tokens that are predicted from it; "
         "retrieval_mass is the attention on the needle from the positions that predict the answer (from the last "
         "position when no answer is marked).\n\n"
-        "Texts are tokenised by the base's tokenizer.json. Results do not depend on the number of threads.",
-    .common = QK_COMMON_OUTPUT | QK_COMMON_THREADS | QK_COMMON_LAYERS | QK_COMMON_JSON | QK_COMMON_FORCE,
+        "Texts are tokenised by the base's tokenizer.json. Results do not depend on the number of threads.\n\n"
+        "Sequences that are finished when a run is interrupted are kept in RUN.h5.part; --resume continues from there "
+        "when inputs and options are the same, and refuses otherwise with the first that differs.",
+    .common =
+        QK_COMMON_OUTPUT | QK_COMMON_THREADS | QK_COMMON_LAYERS | QK_COMMON_JSON | QK_COMMON_FORCE | QK_COMMON_RESUME,
     .output_help = "RUN.h5",
     .options = options,
     .examples = examples,

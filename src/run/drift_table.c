@@ -14,15 +14,23 @@
 
 static const char state_suffix[] = "_state";
 
+/* Linear layers may mix by more heads than they have query heads. */
+static size_t n_mixing_heads(const struct qk_layer *layer)
+{
+    bool is_linear = layer->kind == QK_LAYER_LINEAR || layer->kind == QK_LAYER_SSM;
+    return is_linear && layer->n_value_heads > layer->n_heads ? layer->n_value_heads : layer->n_heads;
+}
+
 struct qk_axes qk_axes_of(const struct qk_model *model)
 {
     struct qk_axes axes = {.n_layers = model->n_layers};
     for (size_t l = 0; l < model->n_layers; l++) {
         const struct qk_layer *layer = &model->layers[l];
+        size_t n_heads = n_mixing_heads(layer);
+        axes.n_heads = n_heads > axes.n_heads ? n_heads : axes.n_heads;
         if (layer->n_heads == 0) {
             continue;
         }
-        axes.n_heads = layer->n_heads > axes.n_heads ? layer->n_heads : axes.n_heads;
         axes.n_kv_heads = layer->n_kv_heads > axes.n_kv_heads ? layer->n_kv_heads : axes.n_kv_heads;
         axes.head_dim = layer->head_dim > axes.head_dim ? layer->head_dim : axes.head_dim;
         axes.max_in = layer->n_in > axes.max_in ? layer->n_in : axes.max_in;
@@ -81,7 +89,9 @@ struct scale_text {
 };
 
 static const struct scale_text scale_layer = {"/model/layer", "Layer", "1", "index of the layer, from 0"};
-static const struct scale_text scale_head = {"/model/head", "Query head", "1", "index of the query head, from 0"};
+static const struct scale_text scale_head = {
+    "/model/head", "Query head", "1",
+    "index of the query head, from 0; in linear layers that mix by more value heads, of the value head"};
 static const struct scale_text scale_kv_head = {"/model/kv_head", "Key head", "1",
                                                 "index of the key head (KV group), from 0; query head h reads key head "
                                                 "h / (heads / key heads)"};
@@ -255,15 +265,13 @@ static enum qk_code add_wavelengths(struct qk_table *table, const struct qk_mode
     return QK_OK;
 }
 
-enum qk_code qk_result_model(struct qk_table *table, const struct qk_model *model, size_t least_heads,
-                             struct qk_err *err)
+enum qk_code qk_result_model(struct qk_table *table, const struct qk_model *model, struct qk_err *err)
 {
     struct qk_axes axes = qk_axes_of(model);
     struct qk_node *group;
-    if (axes.n_heads == 0) {
+    if (axes.n_kv_heads == 0) {
         return qk_fail(err, QK_EUNSUPPORTED, "%s: no layer has query and key projections", model->ckpt->path);
     }
-    axes.n_heads = axes.n_heads > least_heads ? axes.n_heads : least_heads;
     QK_TRY(qk_table_group(table, "/model", &group, err));
     QK_TRY(qk_node_attr_str(table, group, "model_type", model->model_type, err));
     QK_TRY(qk_node_attr_str(table, group, "family", model->family->name, err));
@@ -362,7 +370,7 @@ enum qk_code qk_drift_prepare(struct qk_table *table, const struct qk_run_input 
     char base_sample[65];
     QK_TRY(qk_selection_make(table->arena, options, &selection, err));
     QK_TRY(qk_provenance_root(table, base, tuned, n_tuned, options, err));
-    QK_TRY(qk_result_model(table, base->model, 0, err));
+    QK_TRY(qk_result_model(table, base->model, err));
     QK_TRY(qk_provenance_checkpoint(table, base, "base", base_sample, err));
     for (size_t i = 0; i < n_tuned; i++) {
         char sample[65], hash[65];

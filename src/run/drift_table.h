@@ -7,7 +7,8 @@
 #include "analyses/table.h"
 #include "run/drift.h"
 
-/* Sizes of the axes, the largest over all layers. */
+/* Sizes of the axes, the largest over all layers; the same for every measurement of a model, so that files join.
+ * n_heads counts the heads that mix tokens: a linear layer's value heads where it has more of them than query heads. */
 struct qk_axes {
     size_t n_layers, n_heads, n_kv_heads, head_dim, n_pairs, n_tau, max_in;
 };
@@ -16,9 +17,8 @@ struct qk_axes qk_axes_of(const struct qk_model *model);
 /* Distances 0, 1, 2, 4 … up to the longest context, which is the last one; at most 66. Gives their number. */
 size_t qk_tau_grid(size_t max_position, double *tau);
 
-/* The group /model: axes, facts about the layers. least_heads: the head axis is at least this long. */
-enum qk_code qk_result_model(struct qk_table *table, const struct qk_model *model, size_t least_heads,
-                             struct qk_err *err) QK_CHECKED;
+/* The group /model: axes, facts about the layers. */
+enum qk_code qk_result_model(struct qk_table *table, const struct qk_model *model, struct qk_err *err) QK_CHECKED;
 /* Adds /GROUP/CHECKPOINT/METRIC and its state, all cells "not computed". */
 enum qk_code qk_result_metric(struct qk_table *table, const char *checkpoint, const struct qk_metric *metric,
                               struct qk_err *err) QK_CHECKED;

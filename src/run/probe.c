@@ -10,8 +10,11 @@
 #include "forward/runner.h"
 #include "probe_run.h"
 
-/* Residual streams of a batch of sequences take at most this many bytes. */
+/* Residual streams of a batch of sequences take at most this many bytes, unless one alone takes more. */
 #define BATCH_BYTES ((size_t)512 << 20)
+/* And a batch has no more tokens than this, again unless one sequence has: enough that reading the weights anew for
+ * each batch costs little beside computing with them, few enough that an interruption loses little. */
+enum { BATCH_TOKENS = 16384 };
 
 /* One checkpoint at work on one batch. */
 struct probe_batch {
@@ -23,6 +26,7 @@ struct probe_batch {
     struct qk_pool *pool;
     size_t n;
     size_t *numbers;                  /* (n) index of the sequence in the set */
+    bool *done;                       /* (set->n) sequences that need not be run */
     struct qk_distance_plan *softmax; /* (n) */
     struct qk_distance_plan *linear;  /* (n) the same with fewer queries */
     double *nll;                      /* (n) sums */
@@ -266,10 +270,11 @@ static enum qk_code run_batch(struct probe_batch *b, struct qk_runner *runner, s
 static size_t fill_batch(struct probe_batch *b, size_t *next)
 {
     size_t hidden = b->input->model->hidden_size, most = BATCH_BYTES / (hidden * sizeof(float)), tokens = 0;
+    most = most < BATCH_TOKENS ? most : BATCH_TOKENS;
     b->n = 0;
     for (; *next < b->set->n; (*next)++) {
         size_t n = b->set->sequences[*next].n;
-        if (!qk_probe_has_sequence(b->options, *next)) {
+        if (!qk_probe_has_sequence(b->options, *next) || (b->done != NULL && b->done[*next])) {
             continue;
         }
         if (b->n > 0 && n > most - (tokens < most ? tokens : most)) {
@@ -281,8 +286,36 @@ static size_t fill_batch(struct probe_batch *b, size_t *next)
     return tokens;
 }
 
-static enum qk_code run_batches(struct probe_batch *b, struct qk_runner *runner, struct run_progress *progress,
-                                struct qk_err *err)
+/* The sequences that are there by now. */
+static enum qk_code list_sequences(struct qk_table *table, const struct probe_batch *b, struct qk_err *err)
+{
+    int64_t *list = qk_arena_alloc(table->arena, b->set->n, sizeof(*list));
+    size_t n = 0;
+    if (list == NULL) {
+        return qk_fail_nomem(err, "result table");
+    }
+    for (size_t i = 0; i < b->set->n; i++) {
+        if (b->done[i]) {
+            list[n++] = (int64_t)i;
+        }
+    }
+    return qk_node_attr_i64s(table, b->nodes.entry, "sequences", list, n, err);
+}
+
+static enum qk_code finish_batch(struct qk_table *table, struct probe_batch *b, struct run_progress *progress,
+                                 struct qk_err *err)
+{
+    for (size_t i = 0; i < b->n; i++) {
+        b->done[b->numbers[i]] = true;
+    }
+    progress->before += progress->batch;
+    QK_TRY(list_sequences(table, b, err));
+    bool last = progress->before >= progress->total;
+    return b->options->on_batch == NULL || last ? QK_OK : b->options->on_batch(b->options->on_batch_ctx, table, err);
+}
+
+static enum qk_code run_batches(struct qk_table *table, struct probe_batch *b, struct qk_runner *runner,
+                                struct run_progress *progress, struct qk_err *err)
 {
     size_t next = 0;
     for (progress->batch = fill_batch(b, &next); b->n > 0; progress->batch = fill_batch(b, &next)) {
@@ -293,25 +326,46 @@ static enum qk_code run_batches(struct probe_batch *b, struct qk_runner *runner,
         enum qk_code code = run_batch(b, runner, progress, err);
         qk_arena_free(b->arena);
         QK_TRY(code);
-        progress->before += progress->batch;
+        QK_TRY(finish_batch(table, b, progress, err));
+    }
+    return list_sequences(table, b, err);
+}
+
+/* Marks what the table lists already. */
+static enum qk_code mark_done(struct probe_batch *b, struct qk_err *err)
+{
+    const struct qk_attr *list = qk_node_attr(b->nodes.entry, "sequences");
+    for (size_t i = 0; list != NULL && list->type == QK_TYPE_I64 && i < list->n; i++) {
+        if ((uint64_t)list->v.i64[i] >= b->set->n) {
+            return qk_fail(err, QK_EINTERNAL, "%s: no sequence %lld", b->nodes.entry->path, (long long)list->v.i64[i]);
+        }
+        b->done[list->v.i64[i]] = true;
     }
     return QK_OK;
 }
 
-/* The sequences that this part has computed. */
-static enum qk_code list_sequences(struct qk_table *table, const struct probe_batch *b, struct qk_err *err)
+/* Progress over n checkpoints, of which number i begins. */
+static struct run_progress progress_of(const struct probe_batch *b, size_t n, size_t i, const struct qk_progress *outer)
 {
-    int64_t *list = qk_arena_alloc(table->arena, b->set->n, sizeof(*list));
-    size_t n = 0;
-    if (list == NULL) {
-        return qk_fail_nomem(err, "result table");
+    uint64_t tokens = 0, done = 0;
+    for (size_t s = 0; s < b->set->n; s++) {
+        uint64_t own = qk_probe_has_sequence(b->options, s) ? b->set->sequences[s].n : 0;
+        tokens += own;
+        done += b->done[s] ? own : 0;
     }
-    for (size_t i = 0; i < b->set->n; i++) {
-        if (qk_probe_has_sequence(b->options, i)) {
-            list[n++] = (int64_t)i;
-        }
-    }
-    return qk_node_attr_i64s(table, b->nodes.entry, "sequences", list, n, err);
+    return (struct run_progress){.outer = outer, .before = i * tokens + done, .total = n * tokens};
+}
+
+static enum qk_code run_checkpoint(struct qk_table *table, struct probe_batch *b, size_t n, size_t i,
+                                   const struct qk_progress *outer, struct qk_err *err)
+{
+    struct qk_runner *runner = NULL;
+    QK_TRY(mark_done(b, err));
+    struct run_progress progress = progress_of(b, n, i, outer);
+    QK_TRY(qk_runner_new(b->input->model, b->pool, NULL, &runner, err));
+    enum qk_code code = run_batches(table, b, runner, &progress, err);
+    qk_runner_free(runner);
+    return code;
 }
 
 enum qk_code qk_probe_run(struct qk_table *table, const struct qk_run_input *inputs, size_t n, size_t i,
@@ -325,24 +379,13 @@ enum qk_code qk_probe_run(struct qk_table *table, const struct qk_run_input *inp
         return qk_fail(err, QK_EINTERNAL, "/probe/%s: no attribute 'mixing'", inputs[i].name);
     }
     b.mixing = mixing->v.str;
-    struct run_progress overall = {.outer = progress};
-    for (size_t s = 0; s < set->n; s++) {
-        overall.total += qk_probe_has_sequence(options, s) ? set->sequences[s].n : 0;
-    }
-    overall.before = i * overall.total;
-    overall.total *= n;
     b.numbers = qk_calloc(set->n, sizeof(*b.numbers));
-    if (b.numbers == NULL) {
-        return qk_fail_nomem(err, "probe run");
-    }
-    struct qk_runner *runner = NULL;
-    enum qk_code code = qk_runner_new(inputs[i].model, pool, NULL, &runner, err);
-    if (code == QK_OK) {
-        code = run_batches(&b, runner, &overall, err);
-    }
-    qk_runner_free(runner);
+    b.done = qk_calloc(set->n, sizeof(*b.done));
+    enum qk_code code = b.numbers == NULL || b.done == NULL ? qk_fail_nomem(err, "probe run")
+                                                            : run_checkpoint(table, &b, n, i, progress, err);
     qk_free(b.numbers);
-    return code == QK_OK ? list_sequences(table, &b, err) : code;
+    qk_free(b.done);
+    return code;
 }
 
 enum qk_code qk_probe_memory(const struct qk_run_input *input, const struct qk_probe_set *set,

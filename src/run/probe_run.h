@@ -17,8 +17,6 @@ enum qk_code qk_probe_nodes_of(const struct qk_table *table, const char *name, s
 /* The sums of a head in a sequence. */
 struct qk_distance_sums qk_probe_sums_at(const struct qk_probe_nodes *nodes, size_t sequence, size_t layer,
                                          size_t head);
-/* Whether the part computes the sequence. */
-bool qk_probe_has_sequence(const struct qk_probe_options *options, size_t sequence);
 
 /* The attribute `mixing` of an entry, one per layer. */
 #define QK_MIXING_SOFTMAX      "softmax"

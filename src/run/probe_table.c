@@ -286,17 +286,6 @@ static void hash_config(const struct qk_run_input *input, const char *sample, co
 
 /* ---- public ----------------------------------------------------------------------------------------------------- */
 
-/* Linear layers may mix by more heads than they have query heads. */
-static size_t most_heads(const struct qk_model *model)
-{
-    size_t most = 0;
-    for (size_t l = 0; l < model->n_layers; l++) {
-        size_t n = model->layers[l].n_value_heads;
-        most = is_linear(&model->layers[l]) && n > most ? n : most;
-    }
-    return most;
-}
-
 enum qk_code qk_probe_prepare(struct qk_table *table, const struct qk_run_input *inputs, size_t n, size_t base,
                               const struct qk_probe_set *set, const struct qk_probe_options *options,
                               struct qk_err *err)
@@ -310,7 +299,7 @@ enum qk_code qk_probe_prepare(struct qk_table *table, const struct qk_run_input 
     enum qk_code code = command.failed ? qk_fail_nomem(err, "history") : add_root(table, command.s, err);
     qk_str_release(&command);
     QK_TRY(code);
-    QK_TRY(qk_result_model(table, inputs[base].model, most_heads(inputs[base].model), err));
+    QK_TRY(qk_result_model(table, inputs[base].model, err));
     QK_TRY(add_axes(table, inputs[base].model, set, options, err));
     char(*samples)[65] = qk_arena_alloc(table->arena, n, sizeof(*samples));
     if (samples == NULL) {

@@ -1,46 +1,165 @@
-/* Continuing an interrupted run: what a partial table already has, when it is of the same configuration. */
+/* What an interrupted run left: whether it was begun alike, and its finished layers or sequences. */
+#include "resume.h"
+
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/str.h"
+#include "probe_run.h"
 #include "run/drift.h"
 
-static const size_t value_sizes[] = {
-    [QK_TYPE_F64] = sizeof(double), [QK_TYPE_I64] = sizeof(int64_t), [QK_TYPE_U8] = sizeof(uint8_t)};
-
-static enum qk_code copy_values(struct qk_node *node, const struct qk_node *from, struct qk_err *err)
+size_t qk_resume_value_size(enum qk_type type)
 {
-    if (from == NULL || from->is_group || from->type != node->type || from->n_values != node->n_values ||
-        node->type == QK_TYPE_STR) {
-        return qk_fail(err, QK_EMISMATCH, "the partial run does not fit: %s is missing or of another shape",
-                       node->path);
+    static const size_t sizes[] = {
+        [QK_TYPE_F64] = sizeof(double), [QK_TYPE_I64] = sizeof(int64_t), [QK_TYPE_U8] = sizeof(uint8_t)};
+    return type == QK_TYPE_STR ? 0 : sizes[type];
+}
+
+/* ---- begun alike? ----------------------------------------------------------------------------------------------- */
+
+static bool same_value(const struct qk_attr *a, const struct qk_attr *b, size_t i)
+{
+    return a->type == QK_TYPE_STR ? strcmp(a->v.str[i], b->v.str[i]) == 0
+                                  : memcmp(&a->v.i64[i], &b->v.i64[i], sizeof(a->v.i64[i])) == 0;
+}
+
+/* Index of the first value that differs; SIZE_MAX when the attributes are equal. */
+static size_t first_difference(const struct qk_attr *a, const struct qk_attr *b)
+{
+    size_t n = a->n < b->n ? a->n : b->n, i = 0;
+    while (i < n && same_value(a, b, i)) {
+        i++;
     }
-    memcpy(node->v.p, from->v.p, node->n_values * value_sizes[node->type]);
+    return i < n || a->n != b->n ? i : SIZE_MAX;
+}
+
+static void add_value(struct qk_str *out, const struct qk_attr *attr, size_t i)
+{
+    if (i >= attr->n) {
+        qk_str_add(out, "none");
+    } else if (attr->type == QK_TYPE_STR) {
+        qk_str_addf(out, "'%.80s'", attr->v.str[i]);
+    } else if (attr->type == QK_TYPE_I64) {
+        qk_str_addf(out, "%" PRId64, attr->v.i64[i]);
+    } else {
+        qk_str_add_double(out, attr->v.f64[i]);
+    }
+}
+
+static enum qk_code fail_attribute(const char *path, const struct qk_attr *a, const struct qk_attr *b,
+                                   struct qk_err *err)
+{
+    struct qk_str expected = {0}, found = {0};
+    if (b == NULL || a->type != b->type) {
+        return qk_fail(err, QK_EMISMATCH, "%s: %s: cannot resume: it is missing or of another type", path, a->name);
+    }
+    size_t i = first_difference(a, b);
+    add_value(&expected, a, i);
+    add_value(&found, b, i);
+    enum qk_code code = qk_fail(err, QK_EMISMATCH, "%s: %s: cannot resume a run of other %s (expected %s, found %s)",
+                                path, a->name, qk_str_starts(path, "/checkpoints/") ? "inputs" : "options",
+                                expected.s == NULL ? "" : expected.s, found.s == NULL ? "" : found.s);
+    qk_str_release(&expected);
+    qk_str_release(&found);
+    return code;
+}
+
+/* The attributes of a node but those named. */
+static enum qk_code check_attributes(const struct qk_table *partial, const struct qk_node *node, const char *const *but,
+                                     struct qk_err *err)
+{
+    const struct qk_node *old = qk_table_find(partial, node->path);
+    if (old == NULL) {
+        return qk_fail(err, QK_EMISMATCH, "%s: cannot resume: the partial run does not have it", node->path);
+    }
+    for (size_t i = 0; i < node->n_attrs; i++) {
+        const struct qk_attr *a = &node->attrs[i], *b = qk_node_attr(old, a->name);
+        bool skipped = false;
+        for (size_t k = 0; but[k] != NULL; k++) {
+            skipped = skipped || qk_streq(but[k], a->name);
+        }
+        if (!skipped && (b == NULL || a->type != b->type || first_difference(a, b) != SIZE_MAX)) {
+            return fail_attribute(node->path, a, b, err);
+        }
+    }
     return QK_OK;
 }
 
-static enum qk_code resume_entry(struct qk_table *table, const struct qk_table *partial, const char *name,
-                                 size_t n_layers, bool *done, struct qk_err *err)
+static bool same_shape(const struct qk_node *a, const struct qk_node *b)
 {
-    char *path = qk_arena_printf(table->arena, "/drift/%s", name),
-         *inside = qk_arena_printf(table->arena, "/drift/%s/", name);
-    if (path == NULL || inside == NULL) {
+    bool same = b != NULL && !b->is_group && a->type == b->type && a->n_dims == b->n_dims;
+    for (size_t i = 0; same && i < a->n_dims; i++) {
+        same = a->shape[i] == b->shape[i];
+    }
+    return same;
+}
+
+static bool is_inside(const char *path, const char *entry)
+{
+    size_t len = strlen(entry);
+    return strncmp(path, entry, len) == 0 && path[len] == '/';
+}
+
+static enum qk_code check_datasets(const struct qk_table *table, const struct qk_table *partial, const char *entry,
+                                   struct qk_err *err)
+{
+    for (size_t i = 0; i < table->n_nodes; i++) {
+        const struct qk_node *node = table->nodes[i];
+        if (!node->is_group && is_inside(node->path, entry) && !same_shape(node, qk_table_find(partial, node->path))) {
+            return qk_fail(err, QK_EMISMATCH,
+                           "%s: cannot resume a run of other options: it is missing or of another shape", node->path);
+        }
+    }
+    for (size_t i = 0; i < partial->n_nodes; i++) {
+        const char *path = partial->nodes[i]->path;
+        if (is_inside(path, entry) && qk_table_find(table, path) == NULL) {
+            return qk_fail(err, QK_EMISMATCH, "%s: cannot resume a run of other options: it was not asked for now",
+                           path);
+        }
+    }
+    return QK_OK;
+}
+
+enum qk_code qk_resume_check(const struct qk_table *table, const struct qk_table *partial, const char *entry,
+                             const char *list, struct qk_err *err)
+{
+    static const char *const but_root[] = {"title", "history", "created", NULL}, *const but_path[] = {"path", NULL};
+    const char *const but_entry[] = {"config_hash", list, NULL}, *const but_list[] = {list, NULL};
+    const struct qk_node *node = qk_table_find(table, entry), *old = qk_table_find(partial, entry);
+    if (node == NULL) {
+        return qk_fail(err, QK_EINTERNAL, "%s: no such entry", entry);
+    }
+    QK_TRY(check_attributes(partial, table->nodes[0], but_root, err));
+    for (size_t i = 0; i < table->n_nodes; i++) {
+        if (is_inside(table->nodes[i]->path, "/checkpoints")) {
+            QK_TRY(check_attributes(partial, table->nodes[i], but_path, err));
+        }
+    }
+    QK_TRY(check_attributes(partial, node, but_entry, err));
+    QK_TRY(check_datasets(table, partial, entry, err));
+    QK_TRY(check_attributes(partial, node, but_list, err));
+    const struct qk_attr *done = qk_node_attr(old, list);
+    return done != NULL && done->type == QK_TYPE_I64
+               ? QK_OK
+               : qk_fail(err, QK_EFORMAT, "%s: %s: cannot resume: no list of integers", entry, list);
+}
+
+/* ---- layers of a drift run -------------------------------------------------------------------------------------- */
+
+static enum qk_code resume_layers(struct qk_table *table, const struct qk_table *partial, const char *name,
+                                  size_t n_layers, bool *done, struct qk_err *err)
+{
+    char *path = qk_arena_printf(table->arena, "/drift/%s", name);
+    if (path == NULL) {
         return qk_fail_nomem(err, "resume");
     }
-    struct qk_node *entry = qk_table_find(table, path);
-    const struct qk_node *old = qk_table_find(partial, path);
-    const char *hash = entry == NULL ? NULL : qk_node_attr_get_str(entry, "config_hash");
-    const char *old_hash = old == NULL ? NULL : qk_node_attr_get_str(old, "config_hash");
-    const struct qk_attr *layers = old == NULL ? NULL : qk_node_attr(old, "layers");
-    if (hash == NULL || old_hash == NULL || strcmp(hash, old_hash) != 0 || layers == NULL ||
-        layers->type != QK_TYPE_I64) {
-        return qk_fail(err, QK_EMISMATCH,
-                       "cannot resume: '%s' was begun with other inputs or options (configuration %.12s, found %.12s)",
-                       name, hash == NULL ? "none" : hash, old_hash == NULL ? "none" : old_hash);
-    }
+    QK_TRY(qk_resume_check(table, partial, path, "layers", err));
+    const struct qk_attr *layers = qk_node_attr(qk_table_find(partial, path), "layers");
     for (size_t i = 0; i < table->n_nodes; i++) {
         struct qk_node *node = table->nodes[i];
-        if (!node->is_group && qk_str_starts(node->path, inside)) {
-            QK_TRY(copy_values(node, qk_table_find(partial, node->path), err));
+        if (!node->is_group && is_inside(node->path, path)) {
+            memcpy(node->v.p, qk_table_find(partial, node->path)->v.p,
+                   node->n_values * qk_resume_value_size(node->type));
         }
     }
     for (size_t i = 0; i < layers->n; i++) {
@@ -50,14 +169,71 @@ static enum qk_code resume_entry(struct qk_table *table, const struct qk_table *
         }
         done[layers->v.i64[i]] = true;
     }
-    return qk_node_attr_i64s(table, entry, "layers", layers->v.i64, layers->n, err);
+    return qk_node_attr_i64s(table, qk_table_find(table, path), "layers", layers->v.i64, layers->n, err);
 }
 
 enum qk_code qk_drift_resume(struct qk_table *table, const struct qk_table *partial, const struct qk_run_input *tuned,
                              size_t n_tuned, size_t n_layers, bool *done, struct qk_err *err)
 {
     for (size_t t = 0; t < n_tuned; t++) {
-        QK_TRY(resume_entry(table, partial, tuned[t].name, n_layers, done + t * n_layers, err));
+        QK_TRY(resume_layers(table, partial, tuned[t].name, n_layers, done + t * n_layers, err));
     }
+    return QK_OK;
+}
+
+/* ---- sequences of a probe run ----------------------------------------------------------------------------------- */
+
+/* The rows of the finished sequences in one dataset over sequence and more. */
+static void copy_rows(struct qk_node *node, const struct qk_node *from, const struct qk_attr *list)
+{
+    size_t size = node->n_values / node->shape[0] * qk_resume_value_size(node->type);
+    for (size_t i = 0; i < list->n; i++) {
+        size_t at = (size_t)list->v.i64[i] * size;
+        memcpy((char *)node->v.p + at, (const char *)from->v.p + at, size);
+    }
+}
+
+static enum qk_code resume_sequences(struct qk_table *table, const struct qk_table *partial, const char *name,
+                                     size_t n_sequences, const struct qk_probe_options *options, size_t *done,
+                                     struct qk_err *err)
+{
+    char *path = qk_arena_printf(table->arena, "/probe/%s", name);
+    if (path == NULL) {
+        return qk_fail_nomem(err, "resume");
+    }
+    QK_TRY(qk_resume_check(table, partial, path, "sequences", err));
+    const struct qk_attr *list = qk_node_attr(qk_table_find(partial, path), "sequences");
+    for (size_t i = 0; i < list->n; i++) {
+        int64_t s = list->v.i64[i];
+        if (s < 0 || (uint64_t)s >= n_sequences || (i > 0 && s <= list->v.i64[i - 1])) {
+            return qk_fail(err, QK_EFORMAT, "%s: sequences: cannot resume: entry %zu is %" PRId64 " (of %zu)", path, i,
+                           s, n_sequences);
+        }
+        if (!qk_probe_has_sequence(options, (size_t)s)) {
+            return qk_fail(err, QK_EMISMATCH,
+                           "%s: sequences: cannot resume a run of another --shard (it has sequence %" PRId64 ")", path,
+                           s);
+        }
+    }
+    for (size_t i = 0; i < table->n_nodes; i++) {
+        struct qk_node *node = table->nodes[i];
+        if (!node->is_group && is_inside(node->path, path) && node->n_dims > 0 &&
+            qk_streq(node->dims[0], "/model/sequence")) {
+            copy_rows(node, qk_table_find(partial, node->path), list);
+        }
+    }
+    *done += list->n;
+    return qk_node_attr_i64s(table, qk_table_find(table, path), "sequences", list->v.i64, list->n, err);
+}
+
+enum qk_code qk_probe_resume(struct qk_table *table, const struct qk_table *partial, const struct qk_run_input *inputs,
+                             size_t n, size_t n_sequences, const struct qk_probe_options *options, size_t *ret_done,
+                             struct qk_err *err)
+{
+    size_t done = 0;
+    for (size_t i = 0; i < n; i++) {
+        QK_TRY(resume_sequences(table, partial, inputs[i].name, n_sequences, options, &done, err));
+    }
+    *ret_done = done;
     return QK_OK;
 }

@@ -31,12 +31,18 @@ struct qk_probe_options {
     size_t shard, n_shards; /* part shard (from 1) of n_shards: sequences i with i mod n_shards = shard − 1; 0 of 0 or
                              * 1 of 1: all */
     const bool *layers;     /* n_layers flags, NULL = all */
+    /* Called after each finished batch of sequences but the last of all, with the table so far; for --resume. May be
+     * NULL. */
+    enum qk_code (*on_batch)(void *ctx, const struct qk_table *table, struct qk_err *err);
+    void *on_batch_ctx;
 };
 
 /* "all", "last:N", "every:N"; QK_EUSAGE else. */
 enum qk_code qk_probe_parse_queries(const char *text, struct qk_probe_options *options, struct qk_err *err) QK_CHECKED;
 /* "i/n" with 1 ≤ i ≤ n. */
 enum qk_code qk_probe_parse_shard(const char *text, struct qk_probe_options *options, struct qk_err *err) QK_CHECKED;
+/* Whether the part computes the sequence. */
+bool qk_probe_has_sequence(const struct qk_probe_options *options, size_t sequence);
 
 /* Refuses probes that a checkpoint cannot take (ids beyond its vocabulary, QK_EFORMAT with file and line); a context
  * longer than it was made for is a notice. */
@@ -48,7 +54,13 @@ enum qk_code qk_probe_check(const struct qk_run_input *input, const struct qk_pr
 enum qk_code qk_probe_prepare(struct qk_table *table, const struct qk_run_input *inputs, size_t n, size_t base,
                               const struct qk_probe_set *set, const struct qk_probe_options *options,
                               struct qk_err *err) QK_CHECKED;
-/* Runs the model of inputs[i] over the sequences of the part and fills its sums. */
+/* Takes over the finished sequences of a partial run into a prepared table; *ret_done: their number over all
+ * checkpoints. QK_EMISMATCH, naming the first field that differs, when the partial run was begun with other inputs or
+ * options, or is another part. */
+enum qk_code qk_probe_resume(struct qk_table *table, const struct qk_table *partial, const struct qk_run_input *inputs,
+                             size_t n, size_t n_sequences, const struct qk_probe_options *options, size_t *ret_done,
+                             struct qk_err *err) QK_CHECKED;
+/* Runs the model of inputs[i] over the sequences of the part that are not there yet and fills their sums. */
 enum qk_code qk_probe_run(struct qk_table *table, const struct qk_run_input *inputs, size_t n, size_t i,
                           const struct qk_probe_set *set, const struct qk_probe_options *options, struct qk_pool *pool,
                           const struct qk_progress *progress, struct qk_err *err) QK_CHECKED;
