@@ -33,14 +33,14 @@ struct block {
     bool add;
 };
 
-size_t qk_panels_count(size_t n)
+size_t qk_float_panels_count(size_t n)
 {
     return n / PANEL + (n % PANEL != 0);
 }
 
-size_t qk_panels_floats(size_t k, size_t n)
+size_t qk_float_panels_size(size_t k, size_t n)
 {
-    size_t panels = qk_panels_count(n);
+    size_t panels = qk_float_panels_count(n);
     return k > SIZE_MAX / (PANEL * sizeof(float)) / (panels > 0 ? panels : 1) ? SIZE_MAX : panels * PANEL * k;
 }
 
@@ -232,8 +232,8 @@ static void multiply_copied(size_t m, size_t n, struct block *p, const float *a,
     p->lda = lda;
 }
 
-void qk_panels_product(size_t m, size_t n, size_t k, float alpha, const float *a, size_t lda, const float *panels,
-                       size_t stride, bool add, float *c, size_t ldc)
+void qk_float_panels_product(size_t m, size_t n, size_t k, float alpha, const float *a, size_t lda, const float *panels,
+                             size_t stride, bool add, float *c, size_t ldc)
 {
     /* eight rows a multiple of a page apart fall into the same lines of the cache, and push the panel out of them */
     bool copied = m >= BLOCK_ROWS && n > PANEL && k >= HALF && lda >= FAR_ROWS;
@@ -298,7 +298,7 @@ V4 static void pack_square_v4(const float *w, size_t ldw, float *panel)
 }
 #endif
 
-void qk_panels_pack_transposed(size_t k, size_t n, const float *w, size_t ldw, size_t stride, float *panels)
+void qk_float_panels_pack_transposed(size_t k, size_t n, const float *w, size_t ldw, size_t stride, float *panels)
 {
     for (size_t j = 0; j < n; j += SQUARE) {
         size_t width = n - j < SQUARE ? n - j : SQUARE;
@@ -322,7 +322,7 @@ void qk_panels_pack_transposed(size_t k, size_t n, const float *w, size_t ldw, s
     }
 }
 
-void qk_panels_pack(size_t k, size_t n, const float *b, size_t ldb, size_t stride, float *panels)
+void qk_float_panels_pack(size_t k, size_t n, const float *b, size_t ldb, size_t stride, float *panels)
 {
     for (size_t j = 0; j < n; j += PANEL) {
         size_t width = n - j < PANEL ? n - j : PANEL;

@@ -41,7 +41,7 @@ static struct operands operands_of(size_t m, size_t n, size_t k, size_t more, bo
     size_t rows = k + more, stride = (rows + 1) * QK_PANEL_COLUMNS;
     o.a = random_floats(m * o.lda, 1);
     o.b = random_floats(rows * o.ldb, 2);
-    o.panels = random_floats(qk_panels_count(n) * stride, 3);
+    o.panels = random_floats(qk_float_panels_count(n) * stride, 3);
     o.start = random_floats(m * o.ldc, 4);
     if (transposed) {
         size_t ldw = rows + 1;
@@ -51,10 +51,10 @@ static struct operands operands_of(size_t m, size_t n, size_t k, size_t more, bo
                 w[j * ldw + l] = o.b[l * o.ldb + j];
             }
         }
-        qk_panels_pack_transposed(rows, n, w, ldw, stride, o.panels);
+        qk_float_panels_pack_transposed(rows, n, w, ldw, stride, o.panels);
         qk_free(w);
     } else {
-        qk_panels_pack(rows, n, o.b, o.ldb, stride, o.panels);
+        qk_float_panels_pack(rows, n, o.b, o.ldb, stride, o.panels);
     }
     return o;
 }
@@ -64,8 +64,8 @@ static void check(const struct operands *o, float alpha, bool add)
     size_t size = o->m * o->ldc;
     float *c = random_floats(size, 6);
     memcpy(c, o->start, size * sizeof *c);
-    qk_panels_product(o->m, o->n, o->k, alpha, o->a, o->lda, o->panels, (o->k + o->more + 1) * QK_PANEL_COLUMNS, add, c,
-                      o->ldc);
+    qk_float_panels_product(o->m, o->n, o->k, alpha, o->a, o->lda, o->panels, (o->k + o->more + 1) * QK_PANEL_COLUMNS,
+                            add, c, o->ldc);
     for (size_t i = 0; i < o->m; i++) {
         for (size_t j = 0; j < o->ldc; j++) {
             double before = (double)o->start[i * o->ldc + j], found = (double)c[i * o->ldc + j];
@@ -136,10 +136,11 @@ static void test_cuts(void **state)
     float *whole = random_floats(23 * 72, 7), *part = random_floats(23 * 72, 7);
     for (int level = QK_SIMD_BASE; level <= QK_SIMD_V4; level++) {
         qk_simd_limit((enum qk_simd)level);
-        qk_panels_product(23, 70, 300, 1, o.a, o.lda, o.panels, stride, false, whole, 72);
+        qk_float_panels_product(23, 70, 300, 1, o.a, o.lda, o.panels, stride, false, whole, 72);
         for (size_t from = 0; from < 23; from += 5) {
             size_t n = 23 - from < 5 ? 23 - from : 5;
-            qk_panels_product(n, 70, 300, 1, o.a + from * o.lda, o.lda, o.panels, stride, false, part + from * 72, 72);
+            qk_float_panels_product(n, 70, 300, 1, o.a + from * o.lda, o.lda, o.panels, stride, false, part + from * 72,
+                                    72);
         }
         assert_memory_equal(part, whole, 23 * 72 * sizeof *part);
     }
@@ -152,11 +153,11 @@ static void test_cuts(void **state)
 static void test_sizes_of_panels(void **state)
 {
     (void)state;
-    assert_int_equal(qk_panels_count(0), 0);
-    assert_int_equal(qk_panels_count(33), 2);
-    assert_int_equal(qk_panels_floats(5, 33), 2 * 32 * 5);
-    assert_true(qk_panels_floats(SIZE_MAX / 8, 33) == SIZE_MAX);
-    assert_true(qk_panels_floats(1000, SIZE_MAX) == SIZE_MAX);
+    assert_int_equal(qk_float_panels_count(0), 0);
+    assert_int_equal(qk_float_panels_count(33), 2);
+    assert_int_equal(qk_float_panels_size(5, 33), 2 * 32 * 5);
+    assert_true(qk_float_panels_size(SIZE_MAX / 8, 33) == SIZE_MAX);
+    assert_true(qk_float_panels_size(1000, SIZE_MAX) == SIZE_MAX);
 }
 
 int main(void)

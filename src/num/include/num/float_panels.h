@@ -17,16 +17,16 @@
 #define QK_PANEL_COLUMNS ((size_t)32)
 
 /* Panels of n columns, and their floats with k rows each; SIZE_MAX when that overflows. */
-size_t qk_panels_count(size_t n);
-size_t qk_panels_floats(size_t k, size_t n);
+size_t qk_float_panels_count(size_t n);
+size_t qk_float_panels_size(size_t k, size_t n);
 
 /* B = Wᵀ of w (n, k) with leading dimension ldw: rows of w become columns. */
-void qk_panels_pack_transposed(size_t k, size_t n, const float *w, size_t ldw, size_t stride, float *panels);
+void qk_float_panels_pack_transposed(size_t k, size_t n, const float *w, size_t ldw, size_t stride, float *panels);
 /* B = b (k, n) with leading dimension ldb. */
-void qk_panels_pack(size_t k, size_t n, const float *b, size_t ldb, size_t stride, float *panels);
+void qk_float_panels_pack(size_t k, size_t n, const float *b, size_t ldb, size_t stride, float *panels);
 
 /* C (m, n) := alpha · A B, or + C when add. A (m, k) with leading dimension lda. */
-void qk_panels_product(size_t m, size_t n, size_t k, float alpha, const float *a, size_t lda, const float *panels,
-                       size_t stride, bool add, float *c, size_t ldc);
+void qk_float_panels_product(size_t m, size_t n, size_t k, float alpha, const float *a, size_t lda, const float *panels,
+                             size_t stride, bool add, float *c, size_t ldc);
 
 #endif
