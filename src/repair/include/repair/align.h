@@ -15,11 +15,12 @@
  * leaves K to the tuned checkpoint (the user's choice, a mixture). λ → 0 with side head gives Q0 (K0 of full rank; else
  * the correction's part in K0's row directions), λ = ∞ gives Q1, both bit for bit.
  *
- * rotate under RoPE: R must commute with the turning by position, or a logit would no longer depend on the distance
- * alone. Such R has one angle per frequency pair; dimensions that RoPE does not turn have an orthogonal block of their
- * own. One R shared by a group's Q and K would be a change of basis that no score sees: the matrices are rotated
- * independently, and the score's form changes by R_qᵀ R_k. Learned positions and ALiBi do not act on head space: R is
- * free.
+ * rotate under RoPE: R commutes with the turning by position, so that it acts on a query or key alike wherever the
+ * token stands, R (R_t q) = R_t (R q), and moves nothing from one frequency to another: one angle per frequency pair,
+ * and an orthogonal block for the dimensions that RoPE does not turn. (Any R leaves logits a function of the distance,
+ * since it stands in front of RoPE; a free one would change that function by mixing near and far.) One R shared by a
+ * group's Q and K would be a change of basis that no score sees: the matrices are rotated independently, and the
+ * score's form changes by R_qᵀ R_k. Learned positions and ALiBi do not act on head space: R is free.
  *
  * A bias is one more column of its matrix, [W | b], in the fit and in the result: a logit is
  * [x; 1]ᵀ [Q | b_q]ᵀ [K | b_k] [y; 1], so every formula above holds for the widened matrices. A projection without a
