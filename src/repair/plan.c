@@ -13,7 +13,7 @@ const char *const *const qk_plan_actions = action_names;
 const char *const *const qk_plan_methods = method_names;
 const char *const *const qk_plan_sides = side_names;
 const char *const qk_plan_tensor_names[] = {"q", "k", NULL};
-const char *const qk_plan_with_names[] = {"q_norm", "k_norm", NULL};
+const char *const qk_plan_with_names[] = {"q_norm", "k_norm", "latent", NULL};
 
 const char *qk_plan_action_name(enum qk_plan_action action)
 {
@@ -113,7 +113,7 @@ static void add_unit(struct qk_str *out, const struct qk_plan_unit *unit)
     add_kv_groups(out, unit);
     qk_str_add(out, ", \"tensors\": ");
     add_bits(out, qk_plan_tensor_names, unit->tensors & (QK_PLAN_Q | QK_PLAN_K));
-    if ((unit->tensors & (QK_PLAN_Q_NORM | QK_PLAN_K_NORM)) != 0) {
+    if (unit->tensors / QK_PLAN_Q_NORM != 0) {
         qk_str_add(out, ", \"with\": ");
         add_bits(out, qk_plan_with_names, unit->tensors / QK_PLAN_Q_NORM);
     }

@@ -75,7 +75,7 @@ static enum qk_code read_tensors(struct qk_plan_reader *r, const char *key, cons
     struct qk_plan_unit *unit = dst;
     unsigned bits;
     QK_TRY(qk_plan_read_words(r, key, json, qk_plan_tensor_names, &bits, err));
-    unit->tensors = (unit->tensors & (QK_PLAN_Q_NORM | QK_PLAN_K_NORM)) | bits;
+    unit->tensors = (unit->tensors & ~(unsigned)(QK_PLAN_Q | QK_PLAN_K)) | bits;
     return QK_OK;
 }
 

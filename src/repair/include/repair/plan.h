@@ -34,6 +34,7 @@ enum qk_plan_tensor {
     QK_PLAN_K = 2,
     QK_PLAN_Q_NORM = 4, /* --with: whole tensors, restored whatever the KV groups */
     QK_PLAN_K_NORM = 8,
+    QK_PLAN_LATENT = 16, /* --with: what a latent attention's Q or K goes through, its norm included; V may share it */
 };
 
 /* One number of evidence: a finding's or metric's id and its value. */
