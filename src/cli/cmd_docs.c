@@ -1,4 +1,5 @@
 /* qkscope docs KIND [COMMAND]: the pages that the build installs and docs/ holds. Hidden: for the build itself. */
+#include "advise/finding.h"
 #include "base/str.h"
 #include "catalogue.h"
 #include "cli/command.h"
@@ -30,10 +31,21 @@ static enum qk_code command_names(struct qk_str *out, struct qk_err *err)
     return QK_OK;
 }
 
+static enum qk_code findings_page(struct qk_str *out, struct qk_err *err)
+{
+    (void)err;
+    qk_findings_markdown(out, qk_add_markdown);
+    return QK_OK;
+}
+
 static const struct page_kind kinds[] = {
-    {"man", man_overview, qk_man_command},    {"markdown", qk_markdown_overview, qk_markdown_command},
-    {"completion", qk_completion_bash, NULL}, {"commands", command_names, NULL},
-    {"rules", qk_markdown_rules, NULL},       {NULL, NULL, NULL},
+    {"man", man_overview, qk_man_command},
+    {"markdown", qk_markdown_overview, qk_markdown_command},
+    {"completion", qk_completion_bash, NULL},
+    {"commands", command_names, NULL},
+    {"rules", qk_markdown_rules, NULL},
+    {"findings", findings_page, NULL},
+    {NULL, NULL, NULL},
 };
 
 static enum qk_code make(struct qk_cli *cli, const struct page_kind *kind, struct qk_str *out, struct qk_err *err)
@@ -70,7 +82,7 @@ const struct qk_command qk_cmd_docs = {
     .operands = "KIND [COMMAND]",
     .min_operands = 1,
     .max_operands = 2,
-    .description = "KIND is man, markdown, completion, commands or rules.",
+    .description = "KIND is man, markdown, completion, commands, rules or findings.",
     .run = run,
     .hidden = true,
 };
