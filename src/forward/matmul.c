@@ -1,8 +1,9 @@
-/* Products with stored weights: a tile of rows is read, widened to float and multiplied by one thread.
+/* Products with stored weights, in three ways. Weights that are kept as panels: threads over blocks of tokens. Else a
+ * tile of rows is read and widened to float by one thread and multiplied there: packed to panels with many tokens; as
+ * it is with few, when the weights are what moves and a tile that stays in the cache is better.
  *
- * Tiles depend on the weight's shape and the number of tokens alone, so that the result is the same for every number of
- * threads. With many tokens they are wide, since every tile costs the product a copy of x; with few, the weights are
- * what moves, and a tile that stays in the cache is better. */
+ * Tiles depend on the weight's shape and the number of tokens alone, and a token's result not on those beside it, so
+ * that the result is the same for every number of threads. */
 #include "forward/matmul.h"
 
 #include <assert.h>
@@ -11,9 +12,11 @@
 
 #include "base/alloc.h"
 #include "matmul_tile.h"
+#include "num/float_panels.h"
 #include "num/sblas.h"
+#include "panel_cache.h"
 
-enum { FEW_TOKENS = 16, ROW_STEP = 16, MOST_TILE_ROWS = 512, TILES_WANTED = 8 };
+enum { FEW_TOKENS = 16, ROW_STEP = 32, MOST_TILE_ROWS = 512, TILES_WANTED = 8, LEAST_TOKENS = 32, MOST_TOKENS = 256 };
 #define FEW_TILE_FLOATS  ((size_t)1 << 16)
 #define MANY_TILE_FLOATS ((size_t)1 << 21)
 
@@ -23,9 +26,10 @@ struct matmul_job {
     size_t n_tokens, d, ldx, ldy, n_rows, tile_rows;
     const float *x;
     float *y;
-    const float *bias; /* n_rows, or NULL */
+    const float *bias;  /* n_rows, or NULL */
+    const float **kept; /* per block its panels, or NULL */
     size_t tile_floats;
-    float *tiles;        /* per worker */
+    float *tiles;        /* per worker a tile; with many tokens another one, for its panels */
     unsigned char *raw;  /* per worker QK_TILE_RAW_BYTES */
     size_t first_tile[]; /* per block, and the number of all */
 };
@@ -89,17 +93,21 @@ static enum qk_code read_bias(const struct qk_ckpt *ckpt, const struct qk_projec
     return QK_OK;
 }
 
-/* Rows of y start as the bias, or zero; the product is added. */
-static void start_outputs(const struct matmul_job *job, size_t row, size_t n)
+/* Rows of y start as the bias, to which the product is added. */
+static void start_outputs(const struct matmul_job *job, size_t first, size_t n_tokens, size_t row, size_t n)
 {
-    for (size_t t = 0; t < job->n_tokens; t++) {
-        float *y = job->y + t * job->ldy + row;
-        if (job->bias == NULL) {
-            memset(y, 0, n * sizeof *y);
-        } else {
-            memcpy(y, job->bias + row, n * sizeof *y);
-        }
+    for (size_t t = first; job->bias != NULL && t < first + n_tokens; t++) {
+        memcpy(job->y + t * job->ldy + row, job->bias + row, n * sizeof *job->y);
     }
+}
+
+/* y (n_tokens from first on, n from row on) by panels of those n. */
+static void multiply_panels(const struct matmul_job *job, size_t first, size_t n_tokens, size_t row, size_t n,
+                            double scale, const float *panels)
+{
+    start_outputs(job, first, n_tokens, row, n);
+    qk_float_panels_product(n_tokens, n, job->d, (float)scale, job->x + first * job->ldx, job->ldx, panels,
+                            job->d * QK_PANEL_COLUMNS, job->bias != NULL, job->y + first * job->ldy + row, job->ldy);
 }
 
 static enum qk_code run_tile(void *ctx, size_t item, size_t worker, struct qk_err *err)
@@ -112,15 +120,44 @@ static enum qk_code run_tile(void *ctx, size_t item, size_t worker, struct qk_er
     const struct qk_rows *block = &job->w->blocks[b];
     size_t from = (item - job->first_tile[b]) * job->tile_rows;
     size_t n = (size_t)block->count - from < job->tile_rows ? (size_t)block->count - from : job->tile_rows;
+    unsigned char *raw = job->raw + worker * QK_TILE_RAW_BYTES;
     float *tile = job->tiles + worker * job->tile_floats;
     row += from;
-    start_outputs(job, row, n);
     double scale;
     QK_TRY(qk_ckpt_scale(job->ckpt, block->tensor, &scale, err));
-    QK_TRY(qk_tile_read(job->ckpt, block, block->first + from, n, job->d, job->raw + worker * QK_TILE_RAW_BYTES, tile,
-                        err));
+    if (job->n_tokens > FEW_TOKENS) {
+        float *panels = tile + job->tile_floats / 2;
+        QK_TRY(qk_tile_pack(job->ckpt, block, block->first + from, n, job->d, raw, tile, panels, err));
+        multiply_panels(job, 0, job->n_tokens, row, n, scale, panels);
+        return QK_OK;
+    }
+    start_outputs(job, 0, job->n_tokens, row, n);
+    QK_TRY(qk_tile_read(job->ckpt, block, block->first + from, n, job->d, raw, tile, err));
     qk_sgemm(false, !block->transposed, job->n_tokens, n, job->d, (float)scale, job->x, job->ldx, tile,
-             block->transposed ? n : job->d, 1, job->y + row, job->ldy);
+             block->transposed ? n : job->d, job->bias != NULL, job->y + row, job->ldy);
+    return QK_OK;
+}
+
+/* Tokens that one thread takes through all kept panels. */
+static size_t token_block(size_t n_tokens)
+{
+    size_t n = n_tokens / TILES_WANTED / LEAST_TOKENS * LEAST_TOKENS;
+    return n < LEAST_TOKENS ? LEAST_TOKENS : n > MOST_TOKENS ? MOST_TOKENS : n;
+}
+
+static enum qk_code run_tokens(void *ctx, size_t item, size_t worker, struct qk_err *err)
+{
+    (void)worker;
+    const struct matmul_job *job = ctx;
+    size_t block = token_block(job->n_tokens), first = item * block, row = 0;
+    size_t n_tokens = job->n_tokens - first < block ? job->n_tokens - first : block;
+    for (size_t i = 0; i < job->w->n_blocks; i++) {
+        double scale;
+        size_t n = (size_t)job->w->blocks[i].count;
+        QK_TRY(qk_ckpt_scale(job->ckpt, job->w->blocks[i].tensor, &scale, err));
+        multiply_panels(job, first, n_tokens, row, n, scale, job->kept[i]);
+        row += n;
+    }
     return QK_OK;
 }
 
@@ -128,8 +165,9 @@ static enum qk_code run_tile(void *ctx, size_t item, size_t worker, struct qk_er
 static enum qk_code allocate(struct matmul_job *job, size_t n_workers, float **ret_bias, struct qk_err *err)
 {
     size_t tiles, raw;
-    if (!qk_size_mul(job->tile_rows, job->d, &job->tile_floats) || !qk_size_mul(job->tile_floats, n_workers, &tiles) ||
-        !qk_size_mul(QK_TILE_RAW_BYTES, n_workers, &raw)) {
+    size_t copies = job->n_tokens > FEW_TOKENS ? 2 : 1;
+    if (!qk_size_mul(job->tile_rows * copies, job->d, &job->tile_floats) ||
+        !qk_size_mul(job->tile_floats, n_workers, &tiles) || !qk_size_mul(QK_TILE_RAW_BYTES, n_workers, &raw)) {
         return qk_fail_nomem(err, "tiles of a projection");
     }
     job->tiles = qk_alloc_aligned(tiles, sizeof *job->tiles);
@@ -141,9 +179,26 @@ static enum qk_code allocate(struct matmul_job *job, size_t n_workers, float **r
     return QK_OK;
 }
 
-static enum qk_code run(struct matmul_job *job, struct qk_pool *pool, float **ret_bias, struct qk_err *err)
+/* Panels of all blocks out of the cache; false where one is not kept. */
+static enum qk_code take_kept(struct matmul_job *job, struct qk_panel_cache *cache, struct qk_pool *pool, bool *ret,
+                              struct qk_err *err)
+{
+    *ret = false;
+    for (size_t i = 0; i < job->w->n_blocks; i++) {
+        QK_TRY(qk_panel_cache_take(cache, job->ckpt, &job->w->blocks[i], job->d, pool, &job->kept[i], err));
+        if (job->kept[i] == NULL) {
+            return QK_OK;
+        }
+    }
+    *ret = true;
+    return QK_OK;
+}
+
+static enum qk_code run(struct matmul_job *job, struct qk_panel_cache *cache, struct qk_pool *pool, float **ret_bias,
+                        struct qk_err *err)
 {
     const struct qk_projection_weight *w = job->w;
+    bool kept = false;
     job->n_rows = qk_projection_rows(w);
     assert(job->ldx >= job->d && job->ldy >= job->n_rows && (w->n_bias == 0 || w->n_bias == w->n_blocks));
     job->tile_rows = choose_tile_rows(job->n_rows, job->d, job->n_tokens);
@@ -152,16 +207,26 @@ static enum qk_code run(struct matmul_job *job, struct qk_pool *pool, float **re
         size_t count = (size_t)w->blocks[i].count;
         job->first_tile[i + 1] = job->first_tile[i] + count / job->tile_rows + (count % job->tile_rows != 0);
     }
-    QK_TRY(allocate(job, qk_pool_size(pool), ret_bias, err));
+    if (cache != NULL) {
+        QK_TRY(take_kept(job, cache, pool, &kept, err));
+    }
+    if (!kept || w->n_bias > 0) {
+        QK_TRY(allocate(job, kept ? 1 : qk_pool_size(pool), ret_bias, err));
+    }
     if (w->n_bias > 0) {
         QK_TRY(read_bias(job->ckpt, w, job->raw, *ret_bias, err));
         job->bias = *ret_bias;
     }
+    if (kept) {
+        size_t block = token_block(job->n_tokens);
+        return qk_pool_for(pool, job->n_tokens / block + (job->n_tokens % block != 0), run_tokens, job, err);
+    }
     return qk_pool_for(pool, job->first_tile[w->n_blocks], run_tile, job, err);
 }
 
-enum qk_code qk_matmul(const struct qk_ckpt *ckpt, const struct qk_projection_weight *w, size_t n_tokens, size_t d,
-                       const float *x, size_t ldx, float *y, size_t ldy, struct qk_pool *pool, struct qk_err *err)
+enum qk_code qk_matmul_kept(struct qk_panel_cache *cache, const struct qk_ckpt *ckpt,
+                            const struct qk_projection_weight *w, size_t n_tokens, size_t d, const float *x, size_t ldx,
+                            float *y, size_t ldy, struct qk_pool *pool, struct qk_err *err)
 {
     struct matmul_job *job = NULL;
     size_t bytes;
@@ -175,10 +240,18 @@ enum qk_code qk_matmul(const struct qk_ckpt *ckpt, const struct qk_projection_we
     *job =
         (struct matmul_job){.ckpt = ckpt, .w = w, .n_tokens = n_tokens, .d = d, .ldx = ldx, .ldy = ldy, .x = x, .y = y};
     float *bias = NULL;
-    enum qk_code code = run(job, pool, &bias, err);
+    job->kept = qk_calloc(w->n_blocks > 0 ? w->n_blocks : 1, sizeof *job->kept);
+    enum qk_code code = job->kept ? run(job, cache, pool, &bias, err) : qk_fail_nomem(err, "a projection");
     qk_free(bias);
+    qk_free(job->kept);
     qk_free(job->raw);
     qk_free(job->tiles);
     qk_free(job);
     return code;
+}
+
+enum qk_code qk_matmul(const struct qk_ckpt *ckpt, const struct qk_projection_weight *w, size_t n_tokens, size_t d,
+                       const float *x, size_t ldx, float *y, size_t ldy, struct qk_pool *pool, struct qk_err *err)
+{
+    return qk_matmul_kept(NULL, ckpt, w, n_tokens, d, x, ldx, y, ldy, pool, err);
 }

@@ -16,6 +16,7 @@ enum qk_code qk_runner_new(const struct qk_model *model, struct qk_pool *pool,
     r->pool = pool;
     r->weights.ckpt = model->ckpt;
     r->weights.pool = pool;
+    r->weights.panels.limit = qk_panel_cache_limit(model->ckpt);
     if (override) {
         r->weights.override = *override;
     }
@@ -186,5 +187,5 @@ size_t qk_runner_memory(const struct qk_runner *r, size_t n, const size_t *lengt
         most = bytes > most ? bytes : most;
     }
     size_t scores = qk_logits_block(r->spec) * (r->spec->vocab + r->spec->hidden);
-    return (total * r->spec->hidden + scores) * sizeof(float) + most;
+    return (total * r->spec->hidden + scores) * sizeof(float) + most + qk_panel_cache_plan(r->weights.ckpt);
 }

@@ -35,6 +35,7 @@ void qk_weights_release(struct qk_weights *w)
     qk_free(w->kept);
     w->kept = NULL;
     w->n_kept = w->cap_kept = 0;
+    qk_panel_cache_release(&w->panels);
 }
 
 /* A run of blocks that lie in one checkpoint. */
@@ -43,7 +44,7 @@ static enum qk_code project_run(struct qk_weights *w, const struct qk_ckpt *ckpt
                                 const float *x, float *y, struct qk_err *err)
 {
     struct qk_projection_weight weight = {.n_blocks = n, .blocks = blocks, .n_bias = bias ? n : 0, .bias = bias};
-    return qk_matmul(ckpt, &weight, n_tokens, p->n_in, x, p->n_in, y, p->n_out, w->pool, err);
+    return qk_matmul_kept(&w->panels, ckpt, &weight, n_tokens, p->n_in, x, p->n_in, y, p->n_out, w->pool, err);
 }
 
 /* With overrides: block by block into a list, cut where the checkpoint changes. */

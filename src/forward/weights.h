@@ -4,6 +4,7 @@
 #define QK_FORWARD_WEIGHTS_H
 
 #include "forward/runner.h"
+#include "panel_cache.h"
 
 struct qk_weights {
     const struct qk_ckpt *ckpt;
@@ -11,6 +12,7 @@ struct qk_weights {
     struct qk_weight_override override; /* find NULL = none */
     struct qk_kept_vector *kept;        /* hash table of cap slots */
     size_t n_kept, cap_kept;
+    struct qk_panel_cache panels;
 };
 
 void qk_weights_release(struct qk_weights *weights);

@@ -18,6 +18,7 @@
 #include "forward/matmul.h"
 #include "num/blas.h"
 #include "num/sblas.h"
+#include "panel_cache.h"
 #include "samples.h"
 
 static void check_sgemm(bool ta, bool tb, size_t m, size_t n, size_t k, double beta)
@@ -158,19 +159,9 @@ struct cut {
     size_t first[3], count[3];
 };
 
-static void check_product(const struct stored *s, const struct cut *cut, size_t n_tokens, double scale, bool with_bias)
+static void expect_product(const struct stored *s, const struct cut *cut, size_t n_tokens, double scale, bool with_bias,
+                           const float *x, size_t ldx, const float *y, size_t ldy)
 {
-    struct qk_rows blocks[3] = {0}, bias[3] = {0};
-    for (size_t i = 0; i < cut->n_blocks; i++) {
-        blocks[i] = (struct qk_rows){qk_ckpt_find(s->ckpt, "w"), cut->first[i], cut->count[i], cut->transposed};
-        bias[i] = (struct qk_rows){qk_ckpt_find(s->ckpt, "bias"), cut->first[i], cut->count[i], false};
-    }
-    struct qk_projection_weight weight = {cut->n_blocks, blocks, with_bias ? cut->n_blocks : 0, bias};
-    size_t n = qk_projection_rows(&weight), ldx = cut->d + 5, ldy = n + 3;
-    float *x = normal_floats(n_tokens * ldx, 7, 1), *y = zero_floats(n_tokens * ldy);
-    memset(y, 0xff, n_tokens * ldy * sizeof *y); /* NaN: must not be read, nor written between the rows */
-    struct qk_err err = {0};
-    assert_int_equal(qk_matmul(s->ckpt, &weight, n_tokens, cut->d, x, ldx, y, ldy, s->pool, &err), QK_OK);
     for (size_t t = 0; t < n_tokens; t++) {
         size_t at = 0;
         for (size_t b = 0; b < cut->n_blocks; b++) {
@@ -192,6 +183,30 @@ static void check_product(const struct stored *s, const struct cut *cut, size_t 
             assert_true(isnan(y[t * ldy + at]));
         }
     }
+}
+
+static void check_product(const struct stored *s, const struct cut *cut, size_t n_tokens, double scale, bool with_bias)
+{
+    struct qk_rows blocks[3] = {0}, bias[3] = {0};
+    for (size_t i = 0; i < cut->n_blocks; i++) {
+        blocks[i] = (struct qk_rows){qk_ckpt_find(s->ckpt, "w"), cut->first[i], cut->count[i], cut->transposed};
+        bias[i] = (struct qk_rows){qk_ckpt_find(s->ckpt, "bias"), cut->first[i], cut->count[i], false};
+    }
+    struct qk_projection_weight weight = {cut->n_blocks, blocks, with_bias ? cut->n_blocks : 0, bias};
+    size_t n = qk_projection_rows(&weight), ldx = cut->d + 5, ldy = n + 3;
+    float *x = normal_floats(n_tokens * ldx, 7, 1), *y = zero_floats(n_tokens * ldy);
+    /* from the file; with a cache, which is filled by the first and read by the second; with one that is too small */
+    struct qk_panel_cache none = {0}, cache = {.limit = (size_t)1 << 26}, small = {.limit = 1};
+    struct qk_panel_cache *const caches[] = {&none, &cache, &cache, &small};
+    for (size_t i = 0; i < sizeof caches / sizeof *caches; i++) {
+        struct qk_err err = {0};
+        memset(y, 0xff, n_tokens * ldy * sizeof *y); /* NaN: must not be read, nor written between the rows */
+        assert_int_equal(qk_matmul_kept(caches[i], s->ckpt, &weight, n_tokens, cut->d, x, ldx, y, ldy, s->pool, &err),
+                         QK_OK);
+        expect_product(s, cut, n_tokens, scale, with_bias, x, ldx, y, ldy);
+    }
+    qk_panel_cache_release(&cache);
+    qk_panel_cache_release(&small);
     qk_free(x);
     qk_free(y);
 }

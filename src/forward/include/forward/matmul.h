@@ -19,9 +19,14 @@ struct qk_projection_weight {
 };
 
 size_t qk_projection_rows(const struct qk_projection_weight *w);
-/* y has leading dimension ldy (≥ N). scale multiplies the product (1 normally). */
+/* y has leading dimension ldy (≥ N). */
 enum qk_code qk_matmul(const struct qk_ckpt *ckpt, const struct qk_projection_weight *w, size_t n_tokens, size_t d,
                        const float *x, size_t ldx, float *y, size_t ldy, struct qk_pool *pool,
                        struct qk_err *err) QK_CHECKED;
+/* The same with weights out of a cache (of a runner; NULL = none) where they fit. */
+struct qk_panel_cache;
+enum qk_code qk_matmul_kept(struct qk_panel_cache *cache, const struct qk_ckpt *ckpt,
+                            const struct qk_projection_weight *w, size_t n_tokens, size_t d, const float *x, size_t ldx,
+                            float *y, size_t ldy, struct qk_pool *pool, struct qk_err *err) QK_CHECKED;
 
 #endif

@@ -7,7 +7,7 @@
  * Activations are float32, (n_tokens, hidden) per sequence, all sequences of a batch held at once; one layer's
  * intermediates of one sequence at a time. Weights stay on disk and are converted tile by tile inside the products, all
  * through one function (weights.h), where a caller may put others in their place. Norms, convolutions and the like are
- * kept in memory once read.
+ * kept in memory once read, and all weights of a model that takes at most 256 MiB as floats.
  *
  * A runner is used by one thread at a time; it spreads its work over the pool. Hooks are called from the calling
  * thread, except for rows of an attention observer. An error of a hook ends the run and is passed on. */
@@ -41,7 +41,7 @@ enum qk_code qk_runner_new(const struct qk_model *model, struct qk_pool *pool,
 /* Takes NULL. */
 void qk_runner_free(struct qk_runner *runner);
 const struct qk_forward_spec *qk_runner_spec(const struct qk_runner *runner);
-/* Forgets the small weights that were kept, for when the override's answers change. */
+/* Forgets the weights that were kept, for when the override's answers or the bytes behind them change. */
 void qk_runner_forget(struct qk_runner *runner);
 
 struct qk_sequence {
