@@ -24,6 +24,9 @@ static enum qk_code merge_and_write(struct qk_cli *cli, struct qk_table **parts,
     QK_TRY(qk_merge((const struct qk_table *const *)parts, names, n, &whole, err));
     enum qk_code code = qk_probe_finish(whole, err);
     if (code == QK_OK) {
+        code = qk_run_order(whole, err);
+    }
+    if (code == QK_OK) {
         code = qk_store_write(whole, qk_cli_output(cli), qk_cli_force(cli), err);
     }
     qk_table_free(whole);
@@ -52,11 +55,13 @@ static enum qk_code run(struct qk_cli *cli, struct qk_err *err)
 
 static const char *const operand_help[] = {
     "PART.h5…",
-    "Run files of one base and one set of options, each with other layers, other probes or other tuned checkpoints.",
+    "Run files of one base: each with other layers, other probes or other tuned checkpoints, or of different commands.",
     NULL,
 };
 
 static const char *const examples[] = {
+    "qkscope merge drift.h5 probe.h5 -o run.h5",
+    "What drift and probe measured on the same checkpoints in one file, for plot, report and recommend.",
     "qkscope drift BASE TUNED --layers 0-15 -o a.h5; qkscope drift BASE TUNED --layers 16-31 -o b.h5; "
     "qkscope merge a.h5 b.h5 -o run.h5",
     "Two machines, half of the layers each.",
@@ -70,15 +75,17 @@ static const char *const examples[] = {
 
 const struct qk_command qk_cmd_merge = {
     .name = "merge",
-    .summary = "join runs over layer ranges, probe ranges or checkpoints into one",
+    .summary = "join what several commands measured, or runs over layers, probes or checkpoints, into one",
     .operands = "PART.h5…",
     .min_operands = 1,
     .max_operands = (size_t)-1,
     .description =
-        "The parts must come from the same base with the same options. Parts of the same tuned checkpoint must have "
-        "computed different layers, and together all of them; parts of different tuned checkpoints stand side by side "
-        "in the result, in the order given. Gaps, overlaps and differing inputs or options are refused with the names "
-        "of the two files and of what differs (exit status 4).\n\n"
+        "Files of different commands (drift, probe …) become one when they measured the same checkpoints under the "
+        "same names; the result is the same whatever the order in which they are given.\n\n"
+        "The parts of one command must come from the same base with the same options. Parts of the same tuned "
+        "checkpoint must have computed different layers, and together all of them; parts of different tuned "
+        "checkpoints stand side by side in the result, in the order given. Gaps, overlaps and differing inputs or "
+        "options are refused with the names of the two files and of what differs (exit status 4).\n\n"
         "Parts of a probe run have computed different probe sequences (--shard); metrics and routing losses are made "
         "when all "
         "are there.\n\n"

@@ -1,17 +1,20 @@
 /* Joining of runs: parts that computed different layers of one entry, and parts with different entries.
  *
- * The first part is the frame. Of every later part, each node either is new (an entry that no earlier part has) or must
- * agree with what is there: attributes and values equal, except that along the entry group's part axis the rows come
- * from the part that computed them. */
+ * The parts are taken measurement by measurement; the first is the frame. Of every later part, each node either is new
+ * (an entry that no earlier part has, or another measurement with its axes) or must agree with what is there:
+ * attributes and values equal, except that along the entry group's part axis the rows come from the part that computed
+ * them. */
 #include "store/store.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/str.h"
 #include "entry_group.h"
 #include "merge_attribute.h"
 #include "merge_entry.h"
+#include "run_group.h"
 
 static const size_t value_sizes[] = {[QK_TYPE_F64] = sizeof(double),
                                      [QK_TYPE_I64] = sizeof(int64_t),
@@ -180,13 +183,26 @@ static bool is_entry_group(const char *path)
     return qk_entry_group_of(path) == NULL && qk_entry_group_of(below) != NULL;
 }
 
-static enum qk_code add_part(const struct qk_merge_state *m, struct qk_err *err)
+/* Whether a node may be missing in those n of the parts: they hold other measurements, and it is of one that they do
+ * not hold, or what a measurement adds to /model. */
+static bool may_lack(const struct qk_merge_state *m, const struct qk_node *node, const struct qk_table *const *parts,
+                     size_t n)
+{
+    bool lacks_group = qk_run_group_is_measured(node->path);
+    for (size_t i = 0; i < n; i++) {
+        lacks_group = lacks_group && !qk_run_has_group_of(parts[i], node->path);
+    }
+    return m->is_other && (lacks_group || qk_str_starts(node->path, "/model/"));
+}
+
+static enum qk_code add_part(struct qk_merge_state *m, struct qk_err *err)
 {
     const struct qk_table *part = m->parts[m->p];
+    m->is_other = !qk_run_same_measurements(m->out, part);
     for (size_t i = 0; i < m->out->n_nodes; i++) {
         const struct qk_node *node = m->out->nodes[i];
         bool free_to_miss =
-            is_entry_group(node->path) ||
+            is_entry_group(node->path) || may_lack(m, node, &part, 1) ||
             (qk_entry_group_of(node->path) != NULL && (entry_of(part, node->path) == NULL || is_plain_array(node)));
         if (!free_to_miss && qk_table_find(part, node->path) == NULL) {
             return qk_fail(err, QK_EMISMATCH, "%s: %s: is missing (%s has it)", m->names[m->p], node->path,
@@ -201,12 +217,13 @@ static enum qk_code add_part(const struct qk_merge_state *m, struct qk_err *err)
             continue;
         }
         bool may_be_new =
-            is_entry_group(node->path) ||
+            is_entry_group(node->path) || may_lack(m, node, m->parts, m->p) ||
             (qk_entry_group_of(node->path) != NULL && (!earlier_part_has_entry(m, node->path) || is_plain_array(node)));
         if (!may_be_new) {
             return qk_fail(err, QK_EMISMATCH, "%s: %s: is not in %s", m->names[m->p], node->path, m->names[0]);
         }
         QK_TRY(qk_merge_check_new_entry(m, node, err));
+        QK_TRY(qk_merge_check_new_checkpoint(m, node, err));
         QK_TRY(clone_node(m, node, err));
     }
     return QK_OK;
@@ -223,7 +240,22 @@ static enum qk_code merge_parts(struct qk_merge_state *m, struct qk_err *err)
     for (size_t i = 0; i < m->out->n_nodes; i++) {
         QK_TRY(qk_merge_check_whole(m, m->out->nodes[i], err));
     }
-    return QK_OK;
+    return qk_merge_check_one_base(m, err);
+}
+
+/* By their first measurement; parts of the same one stay in the order given. */
+static void sort_parts(const struct qk_table *const *parts, const char *const *names, size_t n,
+                       const struct qk_table **ret_parts, const char **ret_names)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t k = i, rank = qk_run_first_measurement(parts[i]);
+        for (; k > 0 && rank < qk_run_first_measurement(ret_parts[k - 1]); k--) {
+            ret_parts[k] = ret_parts[k - 1];
+            ret_names[k] = ret_names[k - 1];
+        }
+        ret_parts[k] = parts[i];
+        ret_names[k] = names[i];
+    }
 }
 
 enum qk_code qk_merge(const struct qk_table *const *parts, const char *const *names, size_t n, struct qk_table **ret,
@@ -232,9 +264,19 @@ enum qk_code qk_merge(const struct qk_table *const *parts, const char *const *na
     if (n == 0) {
         return qk_fail(err, QK_EUSAGE, "nothing to merge");
     }
-    struct qk_merge_state m = {.parts = parts, .names = names, .n_parts = n};
-    QK_TRY(qk_table_new(&m.out, err));
-    enum qk_code code = merge_parts(&m, err);
+    struct qk_merge_state m = {.n_parts = n};
+    const struct qk_table **sorted_parts = qk_calloc(n, sizeof(const struct qk_table *));
+    const char **sorted_names = qk_calloc(n, sizeof(*sorted_names));
+    enum qk_code code =
+        sorted_parts == NULL || sorted_names == NULL ? qk_fail_nomem(err, "merge") : qk_table_new(&m.out, err);
+    if (code == QK_OK) {
+        sort_parts(parts, names, n, sorted_parts, sorted_names);
+        m.parts = sorted_parts;
+        m.names = sorted_names;
+        code = merge_parts(&m, err);
+    }
+    qk_free(sorted_parts);
+    qk_free(sorted_names);
     if (code != QK_OK) {
         qk_table_free(m.out);
         return code;

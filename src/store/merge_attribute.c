@@ -52,11 +52,20 @@ static enum qk_code keep_first(struct qk_table *table, struct qk_node *into, con
     return QK_OK;
 }
 
+/* The titles of single measurements are not that of a file with several. */
+static enum qk_code join_titles(struct qk_table *table, struct qk_node *into, const struct qk_attr *a,
+                                const struct qk_attr *b, struct qk_err *err)
+{
+    (void)b;
+    return qk_node_attr_str(table, into, a->name, "Attention routing before and after fine-tuning", err);
+}
+
 /* Attributes that may differ between parts, and how they become one. */
 static const struct attribute_rule {
     const char *glob, *name;
     attribute_join join;
 } attribute_rules[] = {
+    {"/", "title", join_titles},
     {"/", "history", join_lines},
     {"/", "created", join_latest},
     {"/checkpoints/*", "path", keep_first},

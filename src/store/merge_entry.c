@@ -101,13 +101,16 @@ static enum qk_code check_counterparts(const struct qk_merge_state *m, const str
     return QK_OK;
 }
 
-/* Path of the first entry of the group in the result. */
-static const char *first_entry(const struct qk_merge_state *m, const struct qk_entry_group *group)
+/* Path of the first entry of the group in the result that one of the first n parts has. */
+static const char *first_entry(const struct qk_merge_state *m, const struct qk_entry_group *group, size_t n)
 {
     for (size_t i = 0; i < m->out->n_nodes; i++) {
         const char *path = m->out->nodes[i]->path;
-        if (qk_entry_group_of(path) == group && path[qk_entry_length(group, path)] == '\0') {
-            return path;
+        bool is_entry = qk_entry_group_of(path) == group && path[qk_entry_length(group, path)] == '\0';
+        for (size_t q = 0; is_entry && q < n; q++) {
+            if (qk_table_find(m->parts[q], path) != NULL) {
+                return path;
+            }
         }
     }
     return NULL;
@@ -121,7 +124,7 @@ static bool is_shared_entry(const struct qk_entry_group *group, const struct qk_
 enum qk_code qk_merge_check_new_entry(const struct qk_merge_state *m, const struct qk_node *entry, struct qk_err *err)
 {
     const struct qk_entry_group *group = qk_entry_group_of(entry->path);
-    const char *other = is_shared_entry(group, entry) ? first_entry(m, group) : NULL;
+    const char *other = is_shared_entry(group, entry) ? first_entry(m, group, m->p) : NULL;
     if (other == NULL) {
         return QK_OK;
     }
@@ -176,11 +179,66 @@ enum qk_code qk_merge_check_whole(const struct qk_merge_state *m, const struct q
         }
     }
     if (n == 0) {
-        return check_same_cells(m, entry->path, first_entry(m, group), err);
+        return check_same_cells(m, entry->path, first_entry(m, group, m->n_parts), err);
     }
     enum qk_code code =
         qk_fail(err, QK_EMISMATCH, "%s: %s: no part computed %zu of %zu: %s%s", entry->path, group->part_attr, n,
                 scale->n_values, missing.s == NULL ? "" : missing.s, n > 16 ? ", …" : "");
     qk_str_release(&missing);
     return code;
+}
+
+/* ---- checkpoints ---- */
+
+static bool is_checkpoint(const struct qk_node *node)
+{
+    return qk_str_starts(node->path, "/checkpoints/");
+}
+
+static bool same_text(const struct qk_node *a, const struct qk_node *b, const char *name)
+{
+    const char *x = qk_node_attr_get_str(a, name), *y = qk_node_attr_get_str(b, name);
+    return x != NULL && y != NULL && qk_streq(x, y);
+}
+
+static bool same_checkpoint(const struct qk_node *a, const struct qk_node *b)
+{
+    return same_text(a, b, "config_sha256") && same_text(a, b, "header_sha256") && same_text(a, b, "sample_sha256");
+}
+
+enum qk_code qk_merge_check_new_checkpoint(const struct qk_merge_state *m, const struct qk_node *node,
+                                           struct qk_err *err)
+{
+    for (size_t i = 0; m->is_other && is_checkpoint(node) && i < m->out->n_nodes; i++) {
+        const struct qk_node *other = m->out->nodes[i];
+        if (!is_checkpoint(other) || !same_checkpoint(node, other) ||
+            qk_table_find(m->parts[m->p], other->path) != NULL) {
+            continue;
+        }
+        enum qk_code code =
+            qk_fail(err, QK_EMISMATCH, "%s: %s: is the checkpoint that has another name in %s (expected %s)",
+                    m->names[m->p], node->path, qk_merge_first_with(m, other->path), other->path);
+        qk_err_hint(err, "NAME=PATH gives a checkpoint its name when it is measured");
+        return code;
+    }
+    return QK_OK;
+}
+
+enum qk_code qk_merge_check_one_base(const struct qk_merge_state *m, struct qk_err *err)
+{
+    const struct qk_node *base = NULL;
+    for (size_t i = 0; i < m->out->n_nodes; i++) {
+        const struct qk_node *node = m->out->nodes[i];
+        const char *role = is_checkpoint(node) ? qk_node_attr_get_str(node, "role") : NULL;
+        if (role == NULL || !qk_streq(role, "base")) {
+            continue;
+        }
+        if (base != NULL) {
+            return qk_fail(err, QK_EMISMATCH, "%s: %s: role: is a second base (%s has %s)",
+                           qk_merge_first_with(m, node->path), node->path, qk_merge_first_with(m, base->path),
+                           base->path);
+        }
+        base = node;
+    }
+    return QK_OK;
 }

@@ -13,6 +13,7 @@ struct qk_merge_state {
     const struct qk_table *const *parts;
     const char *const *names;
     size_t n_parts, p; /* p: the part at hand */
+    bool is_other;     /* it holds other measurements than the parts before it */
     struct qk_table *out;
 };
 
@@ -34,5 +35,12 @@ enum qk_code qk_merge_check_new_entry(const struct qk_merge_state *m, const stru
  * pass. */
 enum qk_code qk_merge_check_whole(const struct qk_merge_state *m, const struct qk_node *entry,
                                   struct qk_err *err) QK_CHECKED;
+
+/* A checkpoint that is new with a part of other measurements: QK_EMISMATCH when it is one of the earlier parts under
+ * another name, which could not be told apart from a further one. Nodes that are no checkpoint pass. */
+enum qk_code qk_merge_check_new_checkpoint(const struct qk_merge_state *m, const struct qk_node *node,
+                                           struct qk_err *err) QK_CHECKED;
+/* One run has one base. */
+enum qk_code qk_merge_check_one_base(const struct qk_merge_state *m, struct qk_err *err) QK_CHECKED;
 
 #endif

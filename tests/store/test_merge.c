@@ -2,6 +2,7 @@
  */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -272,6 +273,111 @@ static void test_allocation_failures(void **state)
     qk_table_free(parts[1]);
 }
 
+/* ---- several measurements ---- */
+
+enum { N_KINDS = 4 };
+
+/* A run of measurement number kind alone: drift, two made-up ones that sort behind it, one that no table knows. */
+static struct qk_table *measurement(size_t kind)
+{
+    static const char *const none[] = {NULL}, *const groups[] = {NULL, "/niah", "/eval", "/zeta"},
+                             *const axes[] = {NULL, "/model/case", "/model/answer", "/model/angular"},
+                             *const commands[] = {NULL, "qkscope niah base sft", "qkscope eval base sft", "other"};
+    struct synthetic_run run = synthetic_whole();
+    if (kind == 0) {
+        return synthetic_table(&run);
+    }
+    run.tuned = none;
+    struct qk_table *table = synthetic_table(&run);
+    struct qk_node *node;
+    char path[64];
+    const char *const names[] = {"sft", kind == 1 ? "early" : "late"};
+    assert_int_equal(qk_table_scale(table, axes[kind], QK_TYPE_I64, 2, &node, NULL), QK_OK);
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(path, sizeof(path), "/checkpoints/%s", names[i]);
+        assert_int_equal(qk_table_group(table, path, &node, NULL), QK_OK);
+        must_set(table, path, "role", "tuned");
+        must_set(table, path, "path", "/data/ckpt");
+        assert_int_equal(qk_node_attr_i64(table, node, "total_bytes", 5, NULL), QK_OK);
+        snprintf(path, sizeof(path), "%s/%s/score", groups[kind], names[i]);
+        add_array(table, path, axes[kind])->v.f64[0] = (double)kind;
+    }
+    must_set(table, "/", "title", groups[kind]);
+    assert_int_equal(qk_node_attr_strs(table, table->nodes[0], "history", &commands[kind], 1, NULL), QK_OK);
+    return table;
+}
+
+/* Joins the n tables (freed) in the order given, as the command does. */
+static struct qk_table *join(struct qk_table **parts, size_t n)
+{
+    struct qk_table *whole = NULL;
+    struct qk_err err = {0};
+    if (merge(parts, n, &whole, &err) != QK_OK || qk_run_order(whole, &err) != QK_OK) {
+        fail_msg("%s", err.text);
+    }
+    return whole;
+}
+
+/* All at once or by steps, in any order: the same file. */
+static void test_measurements_in_any_order(void **state)
+{
+    (void)state;
+    struct qk_table *first[] = {measurement(0), measurement(1), measurement(2), measurement(3)};
+    struct qk_table *whole = join(first, N_KINDS);
+    assert_string_equal(qk_node_attr_get_str(whole->nodes[0], "title"),
+                        "Attention routing before and after fine-tuning");
+    assert_non_null(qk_table_find(whole, "/drift/sft/q_rel_drift"));
+    assert_non_null(qk_table_find(whole, "/zeta/late/score"));
+    for (size_t code = 0; code < 256; code++) {
+        size_t order[N_KINDS], seen = 0;
+        for (size_t i = 0; i < N_KINDS; i++) {
+            order[i] = code >> (2 * i) & 3;
+            seen |= (size_t)1 << order[i];
+        }
+        if (seen != 15) {
+            continue;
+        }
+        struct qk_table *all[N_KINDS];
+        for (size_t i = 0; i < N_KINDS; i++) {
+            all[i] = measurement(order[i]);
+        }
+        struct qk_table *at_once = join(all, N_KINDS);
+        assert_tables_equal(whole, at_once);
+        assert_same_file(whole, at_once);
+        qk_table_free(at_once);
+        struct qk_table *pair[] = {measurement(order[0]), measurement(order[1])};
+        struct qk_table *other[] = {measurement(order[2]), measurement(order[3])};
+        struct qk_table *pairs[] = {join(pair, 2), join(other, 2)};
+        struct qk_table *by_steps = join(pairs, 2);
+        assert_tables_equal(whole, by_steps);
+        qk_table_free(by_steps);
+    }
+    qk_table_free(whole);
+}
+
+static void test_measurements_that_do_not_fit(void **state)
+{
+    (void)state;
+    struct qk_table *hash[] = {measurement(0), measurement(1)};
+    must_set(hash[0], "/checkpoints/sft", "header_sha256", "1");
+    must_set(hash[1], "/checkpoints/sft", "header_sha256", "2");
+    const char *const inputs[] = {"b.h5", "/checkpoints/sft", "header_sha256", "expected '1', found '2'", NULL};
+    assert_refused(hash, 2, inputs);
+    struct qk_table *bases[] = {measurement(1), measurement(0)};
+    must_set(bases[0], "/checkpoints/early", "role", "base");
+    const char *const second[] = {"a.h5", "/checkpoints/early", "second base", "/checkpoints/base", NULL};
+    assert_refused(bases, 2, second);
+    struct qk_table *model[] = {measurement(0), measurement(1)};
+    must_set(model[1], "/model", "model_type", "llama");
+    const char *const type[] = {"b.h5", "/model", "model_type", "'hypenet'", "'llama'", NULL};
+    assert_refused(model, 2, type);
+    struct qk_table *axis[] = {measurement(1), measurement(2)};
+    struct qk_node *node;
+    assert_int_equal(qk_table_scale(axis[1], "/model/case", QK_TYPE_I64, 3, &node, NULL), QK_OK);
+    const char *const shape[] = {"b.h5", "/model/case", "shape", "a.h5", NULL};
+    assert_refused(axis, 2, shape);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -285,6 +391,8 @@ int main(void)
         cmocka_unit_test(test_datasets_of_some_parts),
         cmocka_unit_test(test_values_that_must_agree),
         cmocka_unit_test(test_history),
+        cmocka_unit_test(test_measurements_in_any_order),
+        cmocka_unit_test(test_measurements_that_do_not_fit),
         cmocka_unit_test(test_allocation_failures),
     };
     return cmocka_run_group_tests_name("merge", tests, NULL, NULL);

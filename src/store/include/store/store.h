@@ -37,10 +37,17 @@ enum qk_code qk_export_list(const struct qk_table *table, const char *glob, stru
 enum qk_code qk_export_matrix(const struct qk_table *table, const char *glob, struct qk_str *out,
                               struct qk_err *err) QK_CHECKED;
 
-/* Joins parts of one configuration. Refuses gaps, overlaps, differing inputs or options (QK_EMISMATCH naming both
- * files and the field). The result equals a single run bit for bit. names are used in errors. */
+/* Joins parts of one configuration, and different measurements of the same checkpoints. Refuses gaps, overlaps,
+ * differing inputs or options (QK_EMISMATCH naming both files and the field). Parts of one measurement give what a
+ * single run gives bit for bit; after several measurements qk_run_order makes the result independent of the order of
+ * the parts. names are used in errors. */
 enum qk_code qk_merge(const struct qk_table *const *parts, const char *const *names, size_t n, struct qk_table **ret,
                       struct qk_err *err) QK_CHECKED;
+
+/* Puts the groups and command lines of a table that holds several measurements (drift, probe …) into the order of
+ * docs/results-format.md, so that its file does not depend on the order in which they came together. A table with one
+ * measurement stays as it is. */
+enum qk_code qk_run_order(struct qk_table *table, struct qk_err *err) QK_CHECKED;
 
 /* Library version text, "1.10.8". */
 const char *qk_store_hdf5_version(void);
