@@ -14,10 +14,15 @@ struct qk_figure {
     const char *title; /* one line, no full stop */
     /* Group whose entries are drawn; NULL: "drift". */
     const char *group;
-    /* Datasets of /group/NAME, NULL-terminated: one finite value in one of them is enough to draw. */
+    /* Datasets of /group/NAME, NULL-terminated: one finite value in one of them is enough to draw. NULL with has_data.
+     */
     const char *const *metrics;
     /* Datasets of /drift/NAME, of which one must have a finite value too; NULL: none. */
     const char *const *drift_too;
+    /* For figures that no list of metrics describes: whether there is something to draw of an entry, and what is
+     * expected, in words. */
+    bool (*has_data)(const struct qk_table *table, const char *checkpoint);
+    const char *needs;
     /* One picture for all checkpoints instead of one each, drawn when there are at least so many; 0: one each. */
     size_t together;
     /* Draws the view's current checkpoint. Sets the sheet's height before placing anything. */

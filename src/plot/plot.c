@@ -46,6 +46,9 @@ static bool any_finite(const struct qk_table *table, const char *group, const ch
 
 static bool has_data(const struct qk_table *table, const struct qk_figure *figure, const char *checkpoint)
 {
+    if (figure->has_data != NULL) {
+        return figure->has_data(table, checkpoint);
+    }
     return any_finite(table, group_of(figure), checkpoint, figure->metrics) &&
            (figure->drift_too == NULL || any_finite(table, "drift", checkpoint, figure->drift_too));
 }
@@ -148,6 +151,10 @@ static enum qk_code fail_no_data(const struct qk_figure *figure, const struct qk
     if (view->n_checkpoints < figure->together && figure->together > 1) {
         return qk_fail(err, QK_EUSAGE, "figure %s: compares tuned checkpoints (expected at least %zu, found %zu)",
                        figure->name, figure->together, view->n_checkpoints);
+    }
+    if (figure->has_data != NULL) {
+        return qk_fail(err, QK_EUSAGE, "figure %s: the run has no values for it (expected %s)", figure->name,
+                       figure->needs);
     }
     const char *name = view->n_checkpoints > 0 ? view->checkpoints[0] : "NAME";
     struct qk_str wanted = {0};

@@ -166,10 +166,36 @@ static void add_all(struct qk_table *table, const char *const *names, size_t n)
     }
 }
 
+/* What `recommend --store` adds about the first tuned checkpoint: softmax layers are considered. */
+static void add_recommendation(struct qk_table *table, const char *checkpoint)
+{
+    static const char *const axis = "/model/layer";
+    static const char *const parts[] = {"score", "routing_loss", "drift", "alignable"};
+    struct qk_node *group = NULL, *action = NULL, *node = NULL;
+    struct qk_err err = {0};
+    MUST(qk_table_group(table, "/recommend", &group, &err));
+    MUST(qk_node_attr_str(table, group, "checkpoint", checkpoint, &err));
+    MUST(qk_node_attr_str(table, group, "basis", "probe and drift", &err));
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        char path[64];
+        (void)snprintf(path, sizeof path, "/recommend/%s", parts[i]);
+        MUST(qk_table_array(table, path, QK_TYPE_F64, 1, &axis, &node, &err));
+        for (size_t l = 0; l < node->n_values; l++) {
+            bool considered = !is_linear(table, l) && n_heads(table, l) > 0;
+            node->v.f64[l] = considered ? 0.3 + 0.25 * sin((double)(l * (i + 1))) : NAN;
+        }
+    }
+    MUST(qk_table_array(table, "/recommend/action", QK_TYPE_U8, 1, &axis, &action, &err));
+    for (size_t l = 0; l < action->n_values; l++) {
+        action->v.u8[l] = (uint8_t)(l % 3);
+    }
+}
+
 struct qk_table *run_fixture(const struct drift_shape *shape, const char *const *names, size_t n)
 {
     struct qk_table *table = drift_fixture(shape, names, n);
     add_all(table, names, n);
+    add_recommendation(table, names[1]);
     return table;
 }
 
