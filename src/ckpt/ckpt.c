@@ -19,6 +19,8 @@ struct open_ckpt {
     struct qk_json *config;
     struct qk_opened_shard *opened;
     struct qk_shard_index index;
+    void (*release)(void *ctx); /* NULL: nothing else is owned */
+    void *release_ctx;
 };
 
 static enum qk_code load_config(struct qk_check *check, struct open_ckpt *open, struct qk_err *err)
@@ -182,6 +184,13 @@ struct qk_ckpt *qk_ckpt_new_empty(struct qk_arena **ret_arena)
     return &open->ckpt;
 }
 
+void qk_ckpt_own(struct qk_ckpt *ckpt, void (*release)(void *ctx), void *ctx)
+{
+    struct open_ckpt *open = (struct open_ckpt *)(void *)ckpt;
+    open->release = release;
+    open->release_ctx = ctx;
+}
+
 enum qk_code qk_ckpt_open(const char *path, struct qk_ckpt **ret, struct qk_err *err)
 {
     struct open_ckpt *open = new_ckpt();
@@ -216,7 +225,12 @@ void qk_ckpt_close(struct qk_ckpt *ckpt)
     qk_shard_index_release(&open->index);
     qk_json_free(open->config);
     qk_arena_free(open->arena);
+    void (*release)(void *ctx) = open->release;
+    void *ctx = open->release_ctx;
     qk_free(open);
+    if (release != NULL) {
+        release(ctx);
+    }
 }
 
 enum qk_code qk_ckpt_validate(const char *path, qk_violation_fn report, void *ctx, size_t *ret_n, struct qk_err *err)

@@ -17,5 +17,7 @@ enum qk_code qk_overlay_read(const struct qk_ckpt *ckpt, const struct qk_tensor 
 
 /* A checkpoint with an arena and nothing else, for qk_ckpt_close; NULL when out of memory. */
 struct qk_ckpt *qk_ckpt_new_empty(struct qk_arena **ret_arena);
+/* release(ctx) will be called when the checkpoint is closed, last. */
+void qk_ckpt_own(struct qk_ckpt *ckpt, void (*release)(void *ctx), void *ctx);
 
 #endif

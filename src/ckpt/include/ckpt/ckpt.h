@@ -42,6 +42,7 @@ struct qk_shard {
 };
 
 struct qk_overlay;
+struct qk_adapter;
 
 struct qk_ckpt {
     const char *name; /* in results; the path's last part; for a file its stem, of model.safetensors its directory */
@@ -58,6 +59,8 @@ struct qk_ckpt {
     const struct qk_shard *shards;    /* sorted by file name */
     uint64_t total_bytes;             /* sum of tensor bytes */
     const struct qk_overlay *overlay; /* NULL: tensors are what the files hold (ckpt/overlay.h) */
+    const struct qk_adapter
+        *adapter; /* NULL unless a PEFT adapter over its base (ckpt/adapter.h); shards are the base's */
 };
 
 /* *ret owned by the caller: qk_ckpt_close (takes NULL). Errors name file, tensor, rule, expected and found; Git-LFS
