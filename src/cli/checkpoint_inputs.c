@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "ckpt/adapter.h"
 
 static bool is_taken(const struct qk_checkpoint_inputs *c, const char *name)
 {
@@ -15,12 +16,27 @@ static bool is_taken(const struct qk_checkpoint_inputs *c, const char *name)
     return false;
 }
 
+/* The checkpoint that adapters among the operands are put on. */
+static const struct qk_ckpt *base_of_adapters(const struct qk_checkpoint_inputs *c)
+{
+    for (size_t i = 0; i < c->n; i++) {
+        if (c->ckpts[i] != NULL && c->ckpts[i]->adapter == NULL) {
+            return c->ckpts[i];
+        }
+    }
+    return NULL;
+}
+
 /* NAME=PATH: the name as given. The others wait, since a directory's name gives way to a given one. */
-static enum qk_code open_input(struct qk_cli *cli, struct qk_checkpoint_inputs *c, size_t i, struct qk_err *err)
+static enum qk_code open_input(struct qk_cli *cli, struct qk_checkpoint_inputs *c, size_t i, bool adapters,
+                               struct qk_err *err)
 {
     const char *name, *path;
     QK_TRY(qk_cli_split_name(cli, qk_cli_operand(cli, i), &name, &path, err));
-    QK_TRY(qk_ckpt_open(path, &c->ckpts[i], err));
+    if (qk_adapter_present(path) != adapters) {
+        return QK_OK;
+    }
+    QK_TRY(qk_cli_open_checkpoint(cli, path, base_of_adapters(c), c->as_stored, &c->ckpts[i], err));
     QK_TRY(qk_cli_guard_checkpoint(cli, c->ckpts[i], err));
     QK_TRY(qk_model_open(c->ckpts[i], &c->models[i], err));
     if (c->models[i]->notice != NULL && i == 0) {
@@ -58,9 +74,10 @@ enum qk_code qk_checkpoint_inputs_open(struct qk_cli *cli, struct qk_checkpoint_
         return qk_fail_nomem(err, "checkpoints");
     }
     c.n = n;
+    c.as_stored = ret->as_stored;
     *ret = c;
-    for (size_t i = 0; i < n; i++) {
-        QK_TRY(open_input(cli, ret, i, err));
+    for (size_t i = 0; i < 2 * n; i++) { /* adapters after what they may be put on */
+        QK_TRY(open_input(cli, ret, i % n, i >= n, err));
     }
     for (size_t i = 0; i < n; i++) {
         if (ret->inputs[i].name == NULL) {
@@ -72,9 +89,13 @@ enum qk_code qk_checkpoint_inputs_open(struct qk_cli *cli, struct qk_checkpoint_
 
 void qk_checkpoint_inputs_release(struct qk_checkpoint_inputs *inputs)
 {
-    for (size_t i = 0; i < inputs->n; i++) {
-        qk_model_free(inputs->models[i]);
-        qk_ckpt_close(inputs->ckpts[i]);
+    for (size_t i = 0; i < 2 * inputs->n; i++) { /* adapters first: they borrow their base */
+        struct qk_ckpt **ckpt = &inputs->ckpts[i % inputs->n];
+        if (*ckpt != NULL && (i >= inputs->n || (*ckpt)->adapter != NULL)) {
+            qk_model_free(inputs->models[i % inputs->n]);
+            qk_ckpt_close(*ckpt);
+            *ckpt = NULL;
+        }
     }
     inputs->n = 0;
 }

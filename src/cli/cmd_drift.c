@@ -237,8 +237,8 @@ const struct qk_command qk_cmd_drift = {
         "there when inputs and options are the same, and refuses otherwise. The result of --layers can be joined with "
         "the "
         "rest by `qkscope merge`.",
-    .common =
-        QK_COMMON_OUTPUT | QK_COMMON_THREADS | QK_COMMON_LAYERS | QK_COMMON_JSON | QK_COMMON_FORCE | QK_COMMON_RESUME,
+    .common = QK_COMMON_OUTPUT | QK_COMMON_THREADS | QK_COMMON_LAYERS | QK_COMMON_JSON | QK_COMMON_FORCE |
+              QK_COMMON_RESUME | QK_COMMON_BASE_MODEL,
     .output_help = "RUN.h5",
     .options = options,
     .examples = examples,

@@ -262,7 +262,7 @@ static enum qk_code print_json(struct generate *g, struct qk_err *err)
 static enum qk_code open_model(struct generate *g, const char *path, struct qk_err *err)
 {
     struct qk_pool *pool;
-    QK_TRY(qk_ckpt_open(path, &g->ckpt, err));
+    QK_TRY(qk_cli_open_checkpoint(g->cli, path, NULL, false, &g->ckpt, err));
     QK_TRY(qk_model_open(g->ckpt, &g->model, err));
     QK_TRY(read_prompt(g, err));
     QK_TRY(read_stops(g, err));
@@ -346,7 +346,7 @@ const struct qk_command qk_cmd_generate = {
         "left out, and a newline at its end. --json prints an object with prompt_ids, ids, text (null without "
         "tokenizer) and end: \"stop\" or \"max-new\".\n\n"
         "-v tells how long the prompt and the rest took.",
-    .common = QK_COMMON_THREADS | QK_COMMON_JSON,
+    .common = QK_COMMON_THREADS | QK_COMMON_JSON | QK_COMMON_BASE_MODEL,
     .options = options,
     .examples = examples,
     .run = run,

@@ -1,5 +1,6 @@
 /* qkscope inspect CKPT: what a checkpoint is, from its headers alone. */
 #include "base/str.h"
+#include "ckpt/adapter.h"
 #include "cli/command.h"
 #include "help.h"
 #include "inspect.h"
@@ -59,11 +60,11 @@ static void on_violation(void *ctx, const struct qk_violation *v)
     all->n++;
 }
 
-static enum qk_code check_model(const char *path, struct qk_err *err)
+static enum qk_code check_model(struct qk_cli *cli, const char *path, struct qk_err *err)
 {
     struct qk_ckpt *ckpt;
     struct qk_model *model;
-    QK_TRY(qk_ckpt_open(path, &ckpt, err));
+    QK_TRY(qk_cli_open_checkpoint(cli, path, NULL, false, &ckpt, err));
     enum qk_code code = qk_model_open(ckpt, &model, err);
     if (code == QK_OK) {
         qk_model_free(model);
@@ -76,15 +77,16 @@ static enum qk_code check_model(const char *path, struct qk_err *err)
 static enum qk_code validate(struct qk_cli *cli, const char *path, struct qk_err *err)
 {
     struct violations all = {.json = qk_cli_json(cli)};
-    size_t n;
+    size_t n = 0;
     qk_str_add(&all.out, all.json ? "[" : "");
-    enum qk_code code = qk_ckpt_validate(path, on_violation, &all, &n, err);
+    /* an adapter's rules are those of opening it: the first broken one is the error */
+    enum qk_code code = qk_adapter_present(path) ? QK_OK : qk_ckpt_validate(path, on_violation, &all, &n, err);
     if (code != QK_OK) {
         qk_str_release(&all.out);
         return code;
     }
     if (n == 0) {
-        code = check_model(path, err);
+        code = check_model(cli, path, err);
     }
     if (all.json) {
         qk_str_add(&all.out, n > 0 ? "\n]\n" : "]\n");
@@ -135,7 +137,7 @@ static enum qk_code run(struct qk_cli *cli, struct qk_err *err)
     }
     struct qk_ckpt *ckpt;
     struct qk_model *model;
-    QK_TRY(qk_ckpt_open(path, &ckpt, err));
+    QK_TRY(qk_cli_open_checkpoint(cli, path, NULL, false, &ckpt, err));
     enum qk_code code = qk_model_open(ckpt, &model, err);
     if (code == QK_OK) {
         code = describe(cli, name, ckpt, model, err);
@@ -156,7 +158,7 @@ static const struct qk_option options[] = {
 static const char *const operand_help[] = {
     "CKPT",
     "A directory with config.json and model.safetensors or model.safetensors.index.json, or one .safetensors file with "
-    "a config.json beside it.",
+    "a config.json beside it; or a PEFT adapter over its base.",
     NULL,
 };
 
@@ -191,7 +193,7 @@ const struct qk_command qk_cmd_inspect = {
         "ssm, none), position, n_heads, n_kv_heads, head_dim, and q and k as lists of tensor and rows, where rows are "
         "pairs [first, end) counted from 0. Layers whose Q or K is a product (latent attention) also have q_inner or "
         "k_inner, the projection in front.",
-    .common = QK_COMMON_LAYERS | QK_COMMON_JSON,
+    .common = QK_COMMON_LAYERS | QK_COMMON_JSON | QK_COMMON_BASE_MODEL,
     .options = options,
     .examples = examples,
     .run = run,

@@ -50,7 +50,7 @@ static enum qk_code open_checkpoints(struct probe_command *p, struct qk_err *err
 static enum qk_code read_probes(struct probe_command *p, struct qk_err *err)
 {
     const char *tokens = qk_cli_value(p->cli, "tokens"), *text = qk_cli_value(p->cli, "text");
-    const char *tokenizer = p->c.ckpts[p->base]->path;
+    const char *tokenizer = p->c.ckpts[p->base]->dir;
     struct qk_arena *arena = qk_cli_arena(p->cli);
     size_t most = qk_cli_count(p->cli, "max-probes");
     if ((tokens == NULL) == (text == NULL)) {
@@ -378,8 +378,8 @@ const struct qk_command qk_cmd_probe = {
         "Texts are tokenised by the base's tokenizer.json. Results do not depend on the number of threads.\n\n"
         "Sequences that are finished when a run is interrupted are kept in RUN.h5.part; --resume continues from there "
         "when inputs and options are the same, and refuses otherwise with the first that differs.",
-    .common =
-        QK_COMMON_OUTPUT | QK_COMMON_THREADS | QK_COMMON_LAYERS | QK_COMMON_JSON | QK_COMMON_FORCE | QK_COMMON_RESUME,
+    .common = QK_COMMON_OUTPUT | QK_COMMON_THREADS | QK_COMMON_LAYERS | QK_COMMON_JSON | QK_COMMON_FORCE |
+              QK_COMMON_RESUME | QK_COMMON_BASE_MODEL,
     .output_help = "RUN.h5",
     .options = options,
     .examples = examples,

@@ -1,6 +1,7 @@
 /* `inspect --json`: the machine-readable description of a checkpoint. */
 #include <stdint.h>
 
+#include "ckpt/adapter.h"
 #include "inspect.h"
 #include "row_ranges.h"
 
@@ -102,6 +103,25 @@ static void add_shards(struct qk_str *out, const struct qk_ckpt *ckpt)
     qk_str_addc(out, ']');
 }
 
+static void add_adapter(struct qk_str *out, const struct qk_adapter *adapter)
+{
+    qk_str_add(out, ",\n \"adapter\": {\"base\": ");
+    qk_str_add_json(out, adapter->base->path);
+    add_text(out, "file", adapter->file->path);
+    qk_str_add(out, ", \"parts\": [");
+    for (size_t i = 0; i < adapter->n_parts; i++) {
+        const struct qk_adapter_part *part = &adapter->parts[i];
+        qk_str_add(out, i > 0 ? ",\n  {\"tensor\": " : "\n  {\"tensor\": ");
+        qk_str_add_json(out, part->base->name);
+        add_u64(out, "rank", part->rank);
+        qk_str_add(out, ", \"scale\": ");
+        qk_str_add_json_double(out, part->scale);
+        qk_str_addf(out, ", \"replaced\": %s, \"dora\": %s}", part->saved != NULL ? "true" : "false",
+                    part->magnitude != NULL ? "true" : "false");
+    }
+    qk_str_add(out, "]}");
+}
+
 static enum qk_code add_tensors(struct qk_str *out, const struct qk_inspect_view *view, struct qk_err *err)
 {
     const char **roles;
@@ -162,6 +182,9 @@ enum qk_code qk_inspect_json(struct qk_str *out, const struct qk_inspect_view *v
     add_text(out, "config_sha256", view->ckpt->config_sha256);
     add_text(out, "header_sha256", view->ckpt->header_sha256);
     add_shards(out, view->ckpt);
+    if (view->ckpt->adapter != NULL) {
+        add_adapter(out, view->ckpt->adapter);
+    }
     qk_str_add(out, ",\n \"layers\": [");
     bool first = true;
     for (size_t l = 0; l < m->n_layers; l++) {

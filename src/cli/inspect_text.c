@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ckpt/adapter.h"
 #include "inspect.h"
 #include "paragraph.h"
 #include "row_ranges.h"
@@ -263,6 +264,29 @@ static void add_dtypes(struct qk_str *out, const struct qk_ckpt *ckpt)
     }
 }
 
+static void add_adapter(struct qk_str *out, const struct qk_adapter *adapter)
+{
+    size_t n_products = 0, n_saved = 0;
+    uint64_t low = 0, high = 0;
+    for (size_t i = 0; i < adapter->n_parts; i++) {
+        uint64_t rank = adapter->parts[i].rank;
+        n_saved += adapter->parts[i].saved != NULL;
+        n_products += rank > 0;
+        low = rank > 0 && (low == 0 || rank < low) ? rank : low;
+        high = rank > high ? rank : high;
+    }
+    qk_str_addf(out, "  adapter over ");
+    add_plain(out, adapter->base->path);
+    qk_str_addf(out, ": %zu tensors with factors of rank %llu", n_products, (unsigned long long)low);
+    if (high != low) {
+        qk_str_addf(out, " to %llu", (unsigned long long)high);
+    }
+    if (n_saved > 0) {
+        qk_str_addf(out, ", %zu replaced", n_saved);
+    }
+    qk_str_addc(out, '\n');
+}
+
 static void add_head(struct qk_str *out, const struct qk_inspect_view *view)
 {
     const struct qk_ckpt *ckpt = view->ckpt;
@@ -286,6 +310,9 @@ static void add_head(struct qk_str *out, const struct qk_inspect_view *view)
     qk_str_addf(out, " in %zu file%s, %zu tensors", ckpt->n_shards, ckpt->n_shards == 1 ? "" : "s", ckpt->n_tensors);
     add_dtypes(out, ckpt);
     qk_str_addc(out, '\n');
+    if (ckpt->adapter != NULL) {
+        add_adapter(out, ckpt->adapter);
+    }
     add_map(out, m);
 }
 

@@ -1,7 +1,7 @@
 /* -o may not name an input: inputs are never written, not even with --force. */
 #include <sys/stat.h>
 
-#include "ckpt/ckpt.h"
+#include "ckpt/adapter.h"
 #include "cli/command.h"
 
 enum qk_code qk_cli_guard_input(struct qk_cli *cli, const char *path, struct qk_err *err)
@@ -25,6 +25,10 @@ enum qk_code qk_cli_guard_checkpoint(struct qk_cli *cli, const struct qk_ckpt *c
     QK_TRY(qk_cli_guard_input(cli, ckpt->config_path, err));
     for (size_t i = 0; i < ckpt->n_shards; i++) {
         QK_TRY(qk_cli_guard_input(cli, ckpt->shards[i].path, err));
+    }
+    if (ckpt->adapter != NULL) {
+        QK_TRY(qk_cli_guard_input(cli, ckpt->adapter->config_path, err));
+        QK_TRY(qk_cli_guard_input(cli, ckpt->adapter->file->path, err));
     }
     const char *index = qk_arena_printf(qk_cli_arena(cli), "%s/%s", ckpt->dir, index_name);
     return index == NULL ? qk_fail_nomem(err, "command line") : qk_cli_guard_input(cli, index, err);

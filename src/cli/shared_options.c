@@ -11,7 +11,7 @@ struct common_row {
 
 static const char *const progress_choices[] = {"auto", "always", "never", NULL};
 
-enum { N_COMMON_ROWS = 10 };
+enum { N_COMMON_ROWS = 11 };
 static const struct common_row common_rows[N_COMMON_ROWS];
 
 static bool takes(const struct qk_command *command, const struct common_row *row)
@@ -75,6 +75,9 @@ static const struct common_row common_rows[N_COMMON_ROWS] = {
     {QK_COMMON_RESUME,
      {"resume", 0, QK_OPT_FLAG, NULL, NULL, NULL,
       "Go on with an interrupted run of the same inputs and options; refuses otherwise."}},
+    {QK_COMMON_BASE_MODEL,
+     {"base-model", 0, QK_OPT_PATH, "DIR", NULL, NULL,
+      "The base of a PEFT adapter. Default: the base among the operands, else what the adapter's config names."}},
     {QK_COMMON_THREADS,
      {"threads", 0, QK_OPT_COUNT, "N", NULL, NULL,
       "Threads to use (default: all cores). Results do not depend on it."}},

@@ -33,7 +33,8 @@ struct qk_option {
 };
 
 /* Options that every command that uses them spells alike: -o, --threads, --layers, --json, --force, --resume,
- * --progress, -q, -v, -h. A command lists those it takes by these bits; -q -v -h --progress are taken always. */
+ * --base-model, --progress, -q, -v, -h. A command lists those it takes by these bits; -q -v -h --progress are taken
+ * always. */
 enum qk_common_option {
     QK_COMMON_OUTPUT = 1,
     QK_COMMON_THREADS = 2,
@@ -41,6 +42,7 @@ enum qk_common_option {
     QK_COMMON_JSON = 8,
     QK_COMMON_FORCE = 16,
     QK_COMMON_RESUME = 32,
+    QK_COMMON_BASE_MODEL = 64,
 };
 
 struct qk_cli;
@@ -114,5 +116,12 @@ enum qk_code qk_cli_split_name(struct qk_cli *cli, const char *operand, const ch
 enum qk_code qk_cli_guard_input(struct qk_cli *cli, const char *path, struct qk_err *err) QK_CHECKED;
 struct qk_ckpt;
 enum qk_code qk_cli_guard_checkpoint(struct qk_cli *cli, const struct qk_ckpt *ckpt, struct qk_err *err) QK_CHECKED;
+
+/* The checkpoint at path, or base + adapter when that is a PEFT directory (ckpt/adapter.h). The base of an adapter is
+ * the one of --base-model where the command takes it and it is given, else base (borrowed; NULL = none), else the local
+ * directory that the adapter names. A notice tells when the adapter names another directory than the base it is put on.
+ * as_stored: see struct qk_adapter_options. Closed by qk_ckpt_close. */
+enum qk_code qk_cli_open_checkpoint(struct qk_cli *cli, const char *path, const struct qk_ckpt *base, bool as_stored,
+                                    struct qk_ckpt **ret, struct qk_err *err) QK_CHECKED;
 
 #endif
