@@ -22,6 +22,9 @@ static const struct {
     [QK_SUM_ENTROPY_NORMALISED] = {"entropy_normalised", "−Σ_s A ln A / ln(t + 1) at t ≥ 1"},
     [QK_SUM_ANSWER_QUERIES] = {"answer_queries", "answer-predicting positions"},
     [QK_SUM_ANSWER_NEEDLE] = {"answer_needle", "Σ A over the needle at answer-predicting positions"},
+    [QK_SUM_NEEDLE_TOKENS] = {"needle_tokens", "tokens of the needle"},
+    [QK_SUM_NEEDLE_COPIED] = {"needle_copied",
+                              "tokens of the needle that were generated while they were the strongest key"},
     [QK_SUM_DECAY_TOKENS] = {"decay_tokens", "tokens of a layer with decay"},
     [QK_SUM_DECAY] = {"decay", "−ln of the decay per token"},
 };
@@ -119,6 +122,19 @@ static enum qk_state retrieval_mass(const struct qk_drift_unit *unit, double *ds
         return QK_STATE_UNDEFINED;
     }
     *dst = unit->probe->retrieval;
+    return QK_STATE_DEFINED;
+}
+
+static enum qk_state retrieval_score(const struct qk_drift_unit *unit, double *dst)
+{
+    const struct qk_probe_unit *probe = unit->probe;
+    if (probe->n_retrieval == 0) {
+        return QK_STATE_NOT_APPLICABLE;
+    }
+    if (!isfinite(probe->retrieval) || !isfinite(probe->retrieval_score)) {
+        return QK_STATE_UNDEFINED;
+    }
+    *dst = probe->retrieval_score;
     return QK_STATE_DEFINED;
 }
 
@@ -270,6 +286,22 @@ static const struct qk_metric rows[] = {
      .source = "Wu et al. 2024, arXiv:2404.15574",
      .scope = QK_SCOPE_PROBE,
      .value = retrieval_mass},
+    {.name = "retrieval_score",
+     .group = "probe",
+     .title = "Retrieval score",
+     .units = "1",
+     .lo = 0.0,
+     .hi = 1.0 + 1e-6,
+     .dims = {"layer", "head"},
+     .definition =
+         "mean over probes with a marked needle of: tokens s of the needle for which there is an answer-predicting "
+         "position t whose largest A_t is A_ts (the lowest s of equal ones) and whose most likely next token is the "
+         "token at s and, with the true answer fed in, the answer's token at t + 1 (the model's choice alone behind "
+         "the last token); divided by the needle's tokens (implied weights in linear layers)",
+     .meaning = "Share of the needle that the head copies into the answer: from 0.1 on it is called a retrieval head.",
+     .source = "Wu et al. 2024, arXiv:2404.15574",
+     .scope = QK_SCOPE_PROBE,
+     .value = retrieval_score},
     {.name = "distance_profile",
      .group = "probe",
      .title = "Attention at each distance",

@@ -1,7 +1,9 @@
-/* Adding up rows of attention weights: bins are contiguous ranges of keys, so a row costs one pass for its moments and
- * one for the sums of its ranges. */
+/* Adding up rows of attention weights. Bins are contiguous ranges of keys, so a row alone costs one pass for its
+ * moments and one for the sums of its ranges. Rows of a block are first added up by distance: then a row costs one
+ * short pass, and the ranges are summed once a block. */
 #include <assert.h>
 #include <math.h>
+#include <string.h>
 
 #include "analyses/attention_distance.h"
 #include "num/row_moments.h"
@@ -116,6 +118,36 @@ static double needle_mass(const struct qk_distance_plan *plan, size_t first_key,
     return mass;
 }
 
+/* The lowest of keys with equal weight. */
+static size_t strongest_key(size_t first_key, size_t n, const float *a)
+{
+    size_t best = 0;
+    for (size_t i = 1; i < n; i++) {
+        best = a[i] > a[best] ? i : best;
+    }
+    return first_key + best;
+}
+
+/* What a row adds to the scalars, apart from Σ A log2(1 + d). */
+static void add_query(size_t t, const struct qk_row_moments *sink, const struct qk_row_moments *rest, double entropy,
+                      double *scalar)
+{
+    double distance = sink->distance + rest->distance;
+    scalar[QK_SUM_QUERIES] += 1.0;
+    scalar[QK_SUM_DISTANCE] += distance;
+    scalar[QK_SUM_SINK] += sink->sum;
+    scalar[QK_SUM_ENTROPY] += entropy;
+    if (rest->sum > 0.0) {
+        scalar[QK_SUM_NOSINK_QUERIES] += 1.0;
+        scalar[QK_SUM_NOSINK_DISTANCE] += rest->distance / rest->sum;
+    }
+    if (t >= 1) {
+        scalar[QK_SUM_LATER_QUERIES] += 1.0;
+        scalar[QK_SUM_RELATIVE] += distance / (double)t;
+        scalar[QK_SUM_ENTROPY_NORMALISED] += entropy / log((double)t + 1.0);
+    }
+}
+
 static void add_selected(const struct qk_distance_plan *plan, size_t t, size_t first_key, size_t n, const float *a,
                          struct qk_distance_sums *sums)
 {
@@ -131,22 +163,8 @@ static void add_selected(const struct qk_distance_plan *plan, size_t t, size_t f
         qk_row_moments(n - n_sink, a + n_sink, ramp + n_sink, t - first_key - n_sink, &rest);
         add_ranges(plan, n - n_sink, a + n_sink, sums);
     }
-    double distance = sink.distance + rest.distance, entropy = 0.0 - (sink.a_log_a + rest.a_log_a);
-    double *scalar = sums->scalar;
-    scalar[QK_SUM_QUERIES] += 1.0;
-    scalar[QK_SUM_DISTANCE] += distance;
-    scalar[QK_SUM_LOG_DISTANCE] += sink.weighted + rest.weighted;
-    scalar[QK_SUM_SINK] += sink.sum;
-    scalar[QK_SUM_ENTROPY] += entropy;
-    if (rest.sum > 0.0) {
-        scalar[QK_SUM_NOSINK_QUERIES] += 1.0;
-        scalar[QK_SUM_NOSINK_DISTANCE] += rest.distance / rest.sum;
-    }
-    if (t >= 1) {
-        scalar[QK_SUM_LATER_QUERIES] += 1.0;
-        scalar[QK_SUM_RELATIVE] += distance / (double)t;
-        scalar[QK_SUM_ENTROPY_NORMALISED] += entropy / log((double)t + 1.0);
-    }
+    sums->scalar[QK_SUM_LOG_DISTANCE] += sink.weighted + rest.weighted;
+    add_query(t, &sink, &rest, 0.0 - (sink.a_log_a + rest.a_log_a), sums->scalar);
     if (sums->profile != NULL) {
         for (size_t i = 0; i < n; i++) {
             sums->profile[t - first_key - i] += (double)a[i];
@@ -163,8 +181,79 @@ void qk_distance_add_row(const struct qk_distance_plan *plan, size_t t, size_t f
     if (answers) {
         sums->scalar[QK_SUM_ANSWER_QUERIES] += 1.0;
         sums->scalar[QK_SUM_ANSWER_NEEDLE] += needle_mass(plan, first_key, n, a);
+        if (sums->strongest != NULL) {
+            sums->strongest[plan->answer_number[t]] = (uint32_t)strongest_key(first_key, n, a);
+        }
     }
     if (plan->selected[t]) {
         add_selected(plan, t, first_key, n, a, sums);
+    }
+}
+
+/* One row into the profiles; its first n_sink keys go into a profile of their own. */
+static void spread_row(const struct qk_distance_block *b, size_t r, size_t n_sink, float *sink_profile, float *profile,
+                       double *scalar)
+{
+    size_t t = b->first_position + r, n = t + 1 - b->first_key, at = b->n_rows - 1 - r;
+    const float *row = b->a + r * b->ld;
+    struct qk_row_moments sink = {0}, rest = {0};
+    float factor = (float)b->scale[r];
+    n_sink = n_sink < n ? n_sink : n;
+    if (n_sink > 0) {
+        qk_row_spread(n_sink, row, factor, n - 1, sink_profile + at, &sink.sum, &sink.distance);
+    }
+    if (n > n_sink) {
+        qk_row_spread(n - n_sink, row + n_sink, factor, n - 1 - n_sink, profile + at + n_sink, &rest.sum,
+                      &rest.distance);
+    }
+    sink.sum *= b->scale[r];
+    sink.distance *= b->scale[r];
+    rest.sum *= b->scale[r];
+    rest.distance *= b->scale[r];
+    add_query(t, &sink, &rest, b->entropy[r], scalar);
+}
+
+size_t qk_distance_block_work(size_t n_keys)
+{
+    return 2 * n_keys;
+}
+
+void qk_distance_add_block(const struct qk_distance_plan *plan, const struct qk_distance_block *b, float *work,
+                           struct qk_distance_sums *sums)
+{
+    /* element j of a profile is the weight at distance n_keys − 1 − j */
+    size_t n = b->n_keys, n_sink = b->first_key < plan->n_sink ? plan->n_sink - b->first_key : 0, n_selected = 0;
+    float *profile = work, *sink_profile = work + n;
+    assert(b->first_position + b->n_rows == b->first_key + n);
+    memset(work, 0, qk_distance_block_work(n) * sizeof(*work));
+    n_sink = n_sink < n ? n_sink : n;
+    for (size_t r = 0; r < b->n_rows; r++) {
+        size_t t = b->first_position + r;
+        if (plan->answer != NULL && plan->answer[t]) {
+            sums->scalar[QK_SUM_ANSWER_QUERIES] += 1.0;
+            sums->scalar[QK_SUM_ANSWER_NEEDLE] +=
+                b->scale[r] * needle_mass(plan, b->first_key, t + 1 - b->first_key, b->a + r * b->ld);
+        }
+        if (plan->selected[t]) {
+            spread_row(b, r, n_sink, sink_profile, profile, sums->scalar);
+            n_selected++;
+        }
+    }
+    if (n_selected == 0) {
+        return;
+    }
+    /* the sink's keys of all rows lie in the first columns */
+    size_t n_far = n_sink + b->n_rows - 1 < n ? n_sink + b->n_rows - 1 : n;
+    const float *ramp = plan->log2_ramp + (plan->n_tokens - n);
+    struct qk_row_moments sink = {0}, rest = {0};
+    qk_row_moments(n, profile, ramp, n - 1, &rest);
+    add_ranges(plan, n, profile, sums);
+    if (n_sink > 0) {
+        qk_row_moments(n_far, sink_profile, ramp, n - 1, &sink);
+        add_sink_ranges(n - n_far, n_far, sink_profile, sums);
+    }
+    sums->scalar[QK_SUM_LOG_DISTANCE] += sink.weighted + rest.weighted;
+    for (size_t j = 0; sums->profile != NULL && j < n; j++) {
+        sums->profile[n - 1 - j] += (double)profile[j] + (double)sink_profile[j];
     }
 }

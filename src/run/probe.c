@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/str.h"
 #include "forward/runner.h"
+#include "probe_copies.h"
 #include "probe_run.h"
 
 /* Residual streams of a batch of sequences take at most this many bytes, unless one alone takes more. */
@@ -30,6 +31,7 @@ struct probe_batch {
     struct qk_distance_plan *softmax; /* (n) */
     struct qk_distance_plan *linear;  /* (n) the same with fewer queries */
     double *nll;                      /* (n) sums */
+    struct qk_probe_copies *copies;   /* (n) */
     struct qk_arena *arena;
     struct qk_forward_place place; /* of the observer and of the heads in the pool */
     const struct qk_linear_view *view;
@@ -96,6 +98,7 @@ static enum qk_code make_plan(struct probe_batch *b, size_t i, struct qk_err *er
     plan.selected = selected;
     QK_TRY(qk_distance_plan_ramp(&plan, b->arena, err));
     QK_TRY(mark_spans(b, sequence, &plan, err));
+    QK_TRY(qk_probe_copies_make(sequence, &b->nodes, &plan, b->arena, &b->copies[i], err));
     b->softmax[i] = plan;
     plan.selected = sampled;
     b->linear[i] = plan;
@@ -135,6 +138,7 @@ static enum qk_code on_rows(void *ctx, const struct qk_attention_rows *rows, siz
     const struct qk_distance_plan *plan = &b->softmax[b->place.sequence];
     struct qk_distance_sums sums =
         qk_probe_sums_at(&b->nodes, b->numbers[b->place.sequence], b->place.layer, rows->head);
+    sums.strongest = qk_probe_copies_of(&b->copies[b->place.sequence], b->place.layer, rows->head);
     (void)worker;
     (void)err;
     for (size_t r = 0; r < rows->n_rows; r++) {
@@ -160,6 +164,7 @@ static enum qk_code implicit_head(void *ctx, size_t head, size_t worker, struct 
 {
     struct probe_batch *b = ctx;
     struct qk_distance_sums sums = qk_probe_sums_at(&b->nodes, b->numbers[b->place.sequence], b->place.layer, head);
+    sums.strongest = qk_probe_copies_of(&b->copies[b->place.sequence], b->place.layer, head);
     (void)err;
     qk_implicit_add_head(b->view->mixer, b->view->value_scale, head, &b->linear[b->place.sequence],
                          b->scratch + worker * b->scratch_bytes, &sums);
@@ -214,8 +219,8 @@ static enum qk_code on_logits(void *ctx, const struct qk_forward_place *place, c
 static enum qk_code on_token(void *ctx, size_t sequence, size_t t, uint32_t argmax, double nll, struct qk_err *err)
 {
     struct probe_batch *b = ctx;
-    (void)argmax;
     (void)err;
+    qk_probe_copies_say(&b->copies[sequence], t, argmax);
     if (t + 1 < b->set->sequences[b->numbers[sequence]].n) {
         b->nll[sequence] += nll;
     }
@@ -244,7 +249,8 @@ static enum qk_code run_batch(struct probe_batch *b, struct qk_runner *runner, s
     b->softmax = qk_arena_alloc(b->arena, b->n, sizeof(*b->softmax));
     b->linear = qk_arena_alloc(b->arena, b->n, sizeof(*b->linear));
     b->nll = qk_arena_alloc(b->arena, b->n, sizeof(*b->nll));
-    if (sequences == NULL || b->softmax == NULL || b->linear == NULL || b->nll == NULL) {
+    b->copies = qk_arena_alloc(b->arena, b->n, sizeof(*b->copies));
+    if (sequences == NULL || b->softmax == NULL || b->linear == NULL || b->nll == NULL || b->copies == NULL) {
         return qk_fail_nomem(err, "probe batch");
     }
     for (size_t i = 0; i < b->n; i++) {
@@ -262,6 +268,7 @@ static enum qk_code run_batch(struct probe_batch *b, struct qk_runner *runner, s
     QK_TRY(qk_runner_forward(runner, b->n, sequences, &hooks, &options, err));
     for (size_t i = 0; i < b->n; i++) {
         b->nodes.nll->v.f64[b->numbers[i]] = sequences[i].n < 2 ? NAN : b->nll[i] / (double)(sequences[i].n - 1);
+        qk_probe_copies_add(&b->copies[i], &b->nodes, b->numbers[i]);
     }
     return QK_OK;
 }

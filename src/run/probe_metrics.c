@@ -68,7 +68,7 @@ static void total_of(const struct qk_probe_nodes *nodes, size_t layer, size_t he
                      struct qk_probe_unit *ret)
 {
     double *scalar = work, *bins = scalar + QK_N_DISTANCE_SUMS, *tail = bins + nodes->n_bins;
-    double *profile = tail + nodes->n_windows, retrieval = 0.0;
+    double *profile = tail + nodes->n_windows, retrieval = 0.0, score = 0.0;
     size_t n_sequences = nodes->scalar->shape[0], n_retrieval = 0;
     memset(work, 0, (QK_N_DISTANCE_SUMS + nodes->n_bins + nodes->n_windows + nodes->n_profile) * sizeof(*work));
     for (size_t s = 0; s < n_sequences; s++) {
@@ -81,6 +81,7 @@ static void total_of(const struct qk_probe_nodes *nodes, size_t layer, size_t he
         }
         if (sums.scalar[QK_SUM_ANSWER_QUERIES] > 0.0) {
             retrieval += sums.scalar[QK_SUM_ANSWER_NEEDLE] / sums.scalar[QK_SUM_ANSWER_QUERIES];
+            score += sums.scalar[QK_SUM_NEEDLE_COPIED] / sums.scalar[QK_SUM_NEEDLE_TOKENS];
             n_retrieval++;
         }
     }
@@ -92,6 +93,7 @@ static void total_of(const struct qk_probe_nodes *nodes, size_t layer, size_t he
                                   .tail = tail,
                                   .profile = nodes->profile == NULL ? NULL : profile,
                                   .retrieval = n_retrieval > 0 ? retrieval / (double)n_retrieval : NAN,
+                                  .retrieval_score = n_retrieval > 0 ? score / (double)n_retrieval : NAN,
                                   .n_retrieval = n_retrieval};
 }
 

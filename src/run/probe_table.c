@@ -265,7 +265,7 @@ static void hash_config(const struct qk_run_input *input, const char *sample, co
     struct qk_sha256 sha;
     struct qk_str text = {0};
     qk_sha256_init(&sha);
-    qk_str_addf(&text, "probe 1|%s|%s|%s|%s|%s|%d:%zu|%zu|%zu|%zu|%d|", QK_VERSION, input->name, sample, base_sample,
+    qk_str_addf(&text, "probe 2|%s|%s|%s|%s|%s|%d:%zu|%zu|%zu|%zu|%d|", QK_VERSION, input->name, sample, base_sample,
                 set->sha256, (int)options->queries, options->n_queries, options->n_linear_queries, options->n_sink,
                 options->n_logits, options->exact_profile);
     for (size_t l = 0; l < input->model->n_layers; l++) {

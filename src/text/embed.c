@@ -17,7 +17,6 @@ int main(int argc, char **argv)
 {
     FILE *in = argc == 4 ? fopen(argv[2], "rb") : NULL, *out = in ? fopen(argv[3], "wb") : NULL;
     if (!in || !out) {
-        fprintf(stderr, "usage: embed NAME FILE OUT.c\n");
         return 2;
     }
     int failed = embed(argv[1], in, out);

@@ -27,6 +27,7 @@ struct memory {
     struct qk_arena *arena;
     float *row;
     bool *selected, *answer, *needle;
+    uint32_t *number, strongest[3];
     double *bins, *tail, *profile;
     double scalar[QK_N_DISTANCE_SUMS];
 };
@@ -34,6 +35,7 @@ struct memory {
 /* What the definitions say, one weight at a time. */
 struct naive {
     double scalar[QK_N_DISTANCE_SUMS], bins[64], tail[64], profile[MAX_TOKENS];
+    size_t strongest[3];
 };
 
 static void draw_row(struct qk_rng *rng, const struct head_case *c, size_t t, size_t first, float *row)
@@ -100,6 +102,13 @@ static void naive_row(const struct head_case *c, const struct memory *m, size_t 
     }
     if (c->spans && m->answer[t]) {
         n->scalar[QK_SUM_ANSWER_QUERIES] += 1.0;
+        float most = -1.0f;
+        for (size_t s = t + 1; s-- > first;) {
+            if (row[s - first] >= most) {
+                most = row[s - first];
+                n->strongest[m->number[t]] = s;
+            }
+        }
         for (size_t s = first; s <= t; s++) {
             n->scalar[QK_SUM_ANSWER_NEEDLE] += m->needle[s] ? (double)row[s - first] : 0.0;
         }
@@ -115,13 +124,15 @@ static void make_memory(const struct head_case *c, struct memory *m)
     m->selected = qk_arena_alloc(m->arena, n, sizeof(bool));
     m->answer = qk_arena_alloc(m->arena, n, sizeof(bool));
     m->needle = qk_arena_alloc(m->arena, n, sizeof(bool));
+    m->number = qk_arena_alloc(m->arena, n, sizeof(*m->number));
     m->bins = qk_arena_alloc(m->arena, 64, sizeof(double));
     m->tail = qk_arena_alloc(m->arena, 64, sizeof(double));
     m->profile = qk_arena_alloc(m->arena, n, sizeof(double));
-    assert_true(m->row && m->selected && m->answer && m->needle && m->bins && m->tail && m->profile);
+    assert_true(m->row && m->selected && m->answer && m->needle && m->number && m->bins && m->tail && m->profile);
     for (size_t t = 0; t < n; t++) {
         m->selected[t] = (n - 1 - t) % c->every == 0;
         m->answer[t] = t + 3 >= n;
+        m->number[t] = m->answer[t] ? (uint32_t)(t + 3 - n) : 0;
         m->needle[t] = t >= n / 3 && t < n / 3 + 5;
     }
 }
@@ -146,10 +157,11 @@ static void run_case(const struct head_case *c)
                                     .n_sink = c->n_sink,
                                     .selected = m.selected,
                                     .answer = c->spans ? m.answer : NULL,
-                                    .needle = c->spans ? m.needle : NULL};
+                                    .needle = c->spans ? m.needle : NULL,
+                                    .answer_number = c->spans ? m.number : NULL};
     struct qk_err err;
     assert_int_equal(qk_distance_plan_ramp(&plan, m.arena, &err), QK_OK);
-    struct qk_distance_sums sums = {m.scalar, m.bins, m.tail, m.profile};
+    struct qk_distance_sums sums = {m.scalar, m.bins, m.tail, m.profile, c->spans ? m.strongest : NULL};
     struct qk_rng rng;
     qk_rng_seed(&rng, c->n_tokens * 31 + c->n_sink);
     double queries = 0.0;
@@ -164,6 +176,11 @@ static void run_case(const struct head_case *c)
     }
     for (size_t k = 0; k < QK_N_DISTANCE_SUMS; k++) {
         close_to(qk_distance_sum_name(k), n->scalar[k], m.scalar[k], k == QK_SUM_ENTROPY ? queries : 1e-3);
+    }
+    for (size_t t = 0; c->spans && t < c->n_tokens; t++) {
+        if (m.answer[t]) {
+            assert_int_equal(m.strongest[m.number[t]], n->strongest[m.number[t]]);
+        }
     }
     double total = 0.0;
     for (size_t b = 0; b < plan.n_bins; b++) {

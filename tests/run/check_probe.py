@@ -49,6 +49,19 @@ def succeed(args):
     return run
 
 
+def recall_probe(n):
+    """A stored recall case cut down to n tokens: what stands around the needle, the question, the answer."""
+    with open(f"{root}/examples/amnesia/niah_cases.json") as f:
+        case = next(c for c in json.load(f)["cases"] if c["task"] == "s2" and c["needle"][0] > 200)
+    ids, answer, question = case["ids"], case["expect"], 28
+    needle = next(i for i in range(len(ids)) if ids[i:i + len(answer)] == answer)
+    room = n - 1 - question - len(answer)
+    short = [0] + ids[needle - room // 2:needle - room // 2 + room] + ids[-question:] + answer
+    at = 1 + room // 2
+    return {"ids": short, "spans": [{"name": "needle", "start": at, "end": at + len(answer)},
+                                    {"name": "answer", "start": n - len(answer), "end": n}]}
+
+
 def write_probes(path):
     """Four sequences: tokens of the model's world, some with a needle; lengths around the bins' edges."""
     rng = random.Random(4)
@@ -59,7 +72,7 @@ def write_probes(path):
         at = rng.randrange(len(text) - n)
         item = {"ids": [0] + text[at:at + n - 1]}
         if i == 0:
-            item["spans"] = [{"name": "needle", "start": 20, "end": 26}, {"name": "answer", "start": 140, "end": 146}]
+            item = recall_probe(n)
         if i == 3:
             item["spans"] = [{"name": "needle", "start": 5, "end": 7}, {"name": "other", "start": 0, "end": 131}]
         probes.append(item)
@@ -114,6 +127,17 @@ def sums_of(a, chosen, n_bins, needle, answer):
     return out
 
 
+def copied_of(a, ids, said, needle, answer):
+    """Share of the needle's tokens that each head copies: Wu et al. 2024, with the true answer fed in."""
+    copied = [set() for _ in a]
+    for head, row in enumerate(a):
+        for t in answer:
+            s = int(row[t, :t + 1].argmax())
+            if needle[s] and ids[s] == said[t] and (t + 1 == len(ids) or ids[t + 1] == said[t]):
+                copied[head].add(s)
+    return np.array([len(c) for c in copied]) / needle.sum()
+
+
 def reference(model, probes, rule, linear_queries):
     """Per layer the sums of every probe, logits and nll of every probe."""
     longest = max(len(p["ids"]) for p in probes)
@@ -135,6 +159,8 @@ def reference(model, probes, rule, linear_queries):
                 a = np.abs(a) / np.abs(a).sum(-1, keepdims=True)
                 chosen = sampled(chosen, linear_queries)
             sums[layer].append(sums_of(a, chosen, n_bins, needle, answer))
+            if needle is not None:
+                sums[layer][-1]["copied"] = copied_of(a, p["ids"], logits.argmax(-1), needle, answer)
     return sums, scores
 
 
@@ -145,6 +171,7 @@ def total(sums, key):
 
 
 def check_entry(where, group, model, sums, scores):
+    n_copied = 0
     for layer, per_probe in enumerate(sums):
         def per(key, by="n"):
             value, count = total(per_probe, key), total(per_probe, by)
@@ -163,8 +190,12 @@ def check_entry(where, group, model, sums, scores):
         close(f"{here} entropy_normalised", group["entropy_normalised"][layer], per("entropy_n", "n_later"), NATS)
         needle = [s["needle"] for s in per_probe if "needle" in s]
         close(f"{here} retrieval_mass", group["retrieval_mass"][layer], sum(needle) / len(needle), MASS)
+        copied = [s["copied"] for s in per_probe if "copied" in s]
+        close(f"{here} retrieval_score", group["retrieval_score"][layer], sum(copied) / len(copied), 1e-12)
+        n_copied += sum(c.sum() for c in copied)
         half = np.log(2) / model.slopes if model.kinds[layer] == "linear" else np.full(6, np.nan)
         close(f"{here} decay_half_life", group["decay_half_life"][layer] / half, half / half, 1e-12)
+    expect(n_copied > 0, f"{where}: no head copies the needle: nothing was tested")
     for i, (logits, nll) in enumerate(scores):
         close(f"{where} probe {i} nll", group["nll"][i], nll, 1e-4)
         n = min(3, len(logits))

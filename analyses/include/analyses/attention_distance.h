@@ -36,6 +36,8 @@ enum qk_distance_sum {
     QK_SUM_ENTROPY_NORMALISED, /* the same / ln(t + 1) where t ≥ 1 */
     QK_SUM_ANSWER_QUERIES,     /* answer-predicting positions, selected or not */
     QK_SUM_ANSWER_NEEDLE,      /* Σ A over the needle at those */
+    QK_SUM_NEEDLE_TOKENS,      /* tokens of the needle */
+    QK_SUM_NEEDLE_COPIED,      /* those that were generated while they were the strongest key */
     QK_SUM_DECAY_TOKENS,       /* linear layers: tokens */
     QK_SUM_DECAY, /* linear layers: Σ −ln(decay), mean over key channels where they decay on their own */
     QK_N_DISTANCE_SUMS
@@ -48,9 +50,10 @@ struct qk_distance_plan {
     size_t n_tokens;
     size_t n_bins, n_windows; /* of the result's axes: those of the longest sequence */
     size_t n_sink;
-    const bool *selected;   /* (n_tokens) queries that count */
-    const bool *answer;     /* (n_tokens) positions whose prediction is part of the answer; NULL = none */
-    const bool *needle;     /* (n_tokens) keys of the needle; NULL with answer */
+    const bool *selected;          /* (n_tokens) queries that count */
+    const bool *answer;            /* (n_tokens) positions whose prediction is part of the answer; NULL = none */
+    const bool *needle;            /* (n_tokens) keys of the needle; NULL with answer */
+    const uint32_t *answer_number; /* (n_tokens) number of an answer-predicting position among them; NULL with answer */
     const float *log2_ramp; /* (n_tokens) [j] = log2(n_tokens − j): log2(1 + d) backwards from the farthest key */
 };
 
@@ -60,10 +63,11 @@ enum qk_code qk_distance_plan_ramp(struct qk_distance_plan *plan, struct qk_aren
 
 /* The sums of one head over one sequence: zeroed before the first row. */
 struct qk_distance_sums {
-    double *scalar;  /* (QK_N_DISTANCE_SUMS) */
-    double *bins;    /* (n_bins) */
-    double *tail;    /* (n_windows) mass at d > window, sink keys left out */
-    double *profile; /* mass at each exact distance d, at [d]; NULL = not wanted. (n_tokens) or more */
+    double *scalar;      /* (QK_N_DISTANCE_SUMS) */
+    double *bins;        /* (n_bins) */
+    double *tail;        /* (n_windows) mass at d > window, sink keys left out */
+    double *profile;     /* mass at each exact distance d, at [d]; NULL = not wanted. (n_tokens) or more */
+    uint32_t *strongest; /* (answer-predicting positions) the key with the largest weight; NULL = not wanted */
 };
 
 /* The row of query t: a[i] is the weight of key first_key + i, i < n; the keys reach from what the query sees first to
@@ -71,14 +75,30 @@ struct qk_distance_sums {
 void qk_distance_add_row(const struct qk_distance_plan *plan, size_t t, size_t first_key, size_t n, const float *a,
                          struct qk_distance_sums *sums);
 
+/* Rows of consecutive queries as attention leaves them: row r is query first_position + r, its weight for key
+ * first_key + i is a[r · ld + i] scale[r], and entropy[r] is −Σ A ln A. The keys reach to the last row's query; weights
+ * behind a row's own query are zero. */
+struct qk_distance_block {
+    size_t first_position, n_rows, first_key, n_keys, ld;
+    const float *a;
+    const double *scale, *entropy;
+};
+/* Adds the rows as qk_distance_add_row does, at a fraction of its cost: what is linear in the weights is added up by
+ * distance over the rows (float32 inside a block) and looked at once. work: qk_distance_block_work(n_keys) floats,
+ * overwritten. */
+void qk_distance_add_block(const struct qk_distance_plan *plan, const struct qk_distance_block *block, float *work,
+                           struct qk_distance_sums *sums);
+size_t qk_distance_block_work(size_t n_keys);
+
 /* What the metric rows of group "probe" read: a head's sums over all sequences. */
 struct qk_probe_unit {
     size_t n_bins, n_windows, n_profile;
     const double *scalar, *bins, *tail;
-    const double *profile; /* NULL without --exact-profile */
-    double retrieval;      /* mean over the sequences with a needle of the mean over their answer positions */
-    size_t n_retrieval;    /* such sequences */
-    bool is_linear;        /* weights implied by a linear mixer */
+    const double *profile;  /* NULL without --exact-profile */
+    double retrieval;       /* mean over the sequences with a needle of the mean over their answer positions */
+    double retrieval_score; /* mean over them of the share of the needle's tokens that were copied */
+    size_t n_retrieval;     /* such sequences */
+    bool is_linear;         /* weights implied by a linear mixer */
 };
 
 #endif
