@@ -1,9 +1,9 @@
 /* Softmax attention, one head per item, a block of rows at a time.
  *
- * A block runs over its keys in tiles that stay in the cache: product, cap, mask, exp against the largest score so far.
- * Which maximum a tile was taken against is kept, so that a second pass over the tiles brings every weight to the final
- * maximum and sum; that pass also adds the tile's share of the output. A weight is thus rounded three times more than
- * in a plain softmax at most, and scores are written to memory once. */
+ * A head's keys and values are packed once (num/float_panels.h); then a block of rows runs through product, softmax row
+ * by row while the row is in the cache, and product. Weights stay unscaled, e^{score − largest}, until the output is
+ * there: an output has fewer elements than its row has weights. A few queries, as in decoding, are not worth packing
+ * all keys for and go to BLAS. */
 #include "forward/attention.h"
 
 #include <assert.h>
@@ -13,14 +13,17 @@
 
 #include "attention_softmax.h"
 #include "base/alloc.h"
+#include "base/interrupt.h"
+#include "num/float_panels.h"
 #include "num/sblas.h"
 
-enum { BLOCK_ROWS = 64, TILE_KEYS = 512, LD_STEP = 16 };
+enum { BLOCK_ROWS = 64, LD_STEP = 16, FEW_QUERIES = 16 };
 
 struct block_layout {
-    size_t rows, ld, n_tiles; /* rows of a block, keys it may see rounded up, tiles of those */
-    size_t floats;            /* weights; per row and tile the maximum that it was taken against */
-    size_t bytes;             /* per worker: floats and the row sums */
+    size_t rows, ld;              /* rows of a block, keys it may see rounded up */
+    bool packed;                  /* keys and values are */
+    size_t weights, keys, values; /* floats */
+    size_t bytes;                 /* per worker: all of these and what rows end with */
 };
 
 struct attention_job {
@@ -33,10 +36,10 @@ struct attention_job {
 /* One block of one head. */
 struct block {
     const struct qk_attention *attention;
-    size_t head, first_row, n_rows, first_position, first_key, n_keys, ld, n_tiles;
-    float *weights; /* (n_rows, ld) */
-    float *against; /* (n_rows, n_tiles) */
-    double *sums;   /* n_rows */
+    size_t head, first_row, n_rows, first_position, first_key, n_keys, ld;
+    const float *keys, *values; /* packed, or NULL */
+    float *weights;             /* (n_rows, ld) */
+    double *scale, *entropy;    /* n_rows */
 };
 
 static size_t round_up(size_t n, size_t step)
@@ -48,18 +51,17 @@ static size_t round_up(size_t n, size_t step)
 static bool lay_out(const struct qk_attention *attention, struct block_layout *ret)
 {
     struct block_layout l = {.rows = attention->n_queries < BLOCK_ROWS ? attention->n_queries : BLOCK_ROWS};
-    size_t keys = attention->n_keys;
-    if (attention->window > 0 && attention->window < keys && keys - attention->window > l.rows) {
-        keys = attention->window + l.rows;
+    size_t keys = attention->n_keys, step = QK_PANEL_COLUMNS, floats, bytes;
+    if (attention->window > 0 && attention->window < keys && keys - attention->window > l.rows + step) {
+        keys = attention->window + l.rows + step;
     }
     l.ld = round_up(keys, LD_STEP);
-    l.n_tiles = keys / TILE_KEYS + 1;
-    size_t per_row, bytes;
-    if (!qk_size_add(l.ld, l.n_tiles, &per_row) || !qk_size_mul(per_row, l.rows, &l.floats)) {
-        return false;
-    }
-    l.floats = round_up(l.floats, LD_STEP);
-    if (!qk_size_mul(l.floats, sizeof(float), &bytes) || !qk_size_add(bytes, BLOCK_ROWS * sizeof(double), &l.bytes)) {
+    l.packed = attention->n_queries > FEW_QUERIES;
+    l.keys = l.packed ? qk_float_panels_size(attention->head_dim, attention->n_keys) : 0;
+    l.values = l.packed ? qk_float_panels_size(attention->n_keys, attention->v_head_dim) : 0;
+    if (!qk_size_mul(l.ld, round_up(l.rows, LD_STEP), &l.weights) || !qk_size_add(l.weights, l.keys, &floats) ||
+        !qk_size_add(floats, l.values, &floats) || !qk_size_mul(floats, sizeof(float), &bytes) ||
+        !qk_size_add(bytes, 2 * BLOCK_ROWS * sizeof(double), &l.bytes)) {
         return false;
     }
     *ret = l;
@@ -87,99 +89,65 @@ static const float *head_of(const float *rows, size_t row, size_t n_heads, size_
     return rows + (row * n_heads + head) * dim;
 }
 
-/* Scores of one tile to exponentials: columns [col, col + n). Invisible columns become zero. */
-static void exponentiate_tile(const struct block *b, size_t tile, size_t col, size_t n)
+static void score(const struct block *b)
 {
+    const struct qk_attention *at = b->attention;
+    size_t group = b->head / (at->n_heads / at->n_kv_heads), stride = at->head_dim * QK_PANEL_COLUMNS;
+    const float *q = head_of(at->q, b->first_row, at->n_heads, b->head, at->head_dim);
+    if (b->keys != NULL) {
+        qk_float_panels_product(b->n_rows, b->n_keys, at->head_dim, (float)at->scale, q, at->n_heads * at->head_dim,
+                                b->keys + b->first_key / QK_PANEL_COLUMNS * stride, stride, false, b->weights, b->ld);
+    } else {
+        const float *k = head_of(at->k, b->first_key, at->n_kv_heads, group, at->head_dim);
+        qk_sgemm(false, true, b->n_rows, b->n_keys, at->head_dim, (float)at->scale, q, at->n_heads * at->head_dim, k,
+                 at->n_kv_heads * at->head_dim, 0, b->weights, b->ld);
+    }
+}
+
+/* Scores to unscaled weights, invisible ones to zero; a sink takes part in the sum. */
+static void weigh(const struct block *b)
+{
+    const struct qk_attention *at = b->attention;
     for (size_t r = 0; r < b->n_rows; r++) {
         size_t from, to;
         visible_columns(b, r, &from, &to);
-        from = from > col ? from : col;
-        to = to < col + n ? to : col + n;
         float *row = b->weights + r * b->ld;
-        float *against = b->against + r * b->n_tiles + tile;
-        float most = tile == 0 ? -INFINITY : against[-1];
-        if (from >= to) { /* the tile lies before the row's window or behind its own position */
-            memset(row + col, 0, n * sizeof *row);
-            *against = most;
-            continue;
+        struct qk_row_sums sums;
+        memset(row, 0, from * sizeof *row);
+        memset(row + to, 0, (b->n_keys - to) * sizeof *row);
+        if (at->softcap > 0) {
+            qk_softcap(to - from, row + from, (float)at->softcap);
         }
-        memset(row + col, 0, (from - col) * sizeof *row);
-        memset(row + to, 0, (col + n - to) * sizeof *row);
-        if (b->attention->softcap > 0) {
-            qk_softcap(to - from, row + from, (float)b->attention->softcap);
-        }
-        most = qk_row_max(to - from, row + from, most);
-        *against = most;
-        double sum = 0;
-        if (most == -INFINITY) { /* later tiles decide; if none does, the sum stays 0 and the row becomes NaN */
-            memset(row + from, 0, (to - from) * sizeof *row);
-        } else {
-            sum = qk_row_exp(to - from, row + from, most);
-        }
-        float before = tile == 0 ? most : against[-1];
-        b->sums[r] = b->sums[r] * (before == most ? 1.0 : exp((double)before - (double)most)) + sum;
+        float most = qk_row_max(to - from, row + from, at->sinks != NULL ? at->sinks[b->head] : -INFINITY);
+        qk_row_exp(to - from, row + from, most, &sums);
+        double all = sums.sum + (at->sinks != NULL ? exp((double)at->sinks[b->head] - (double)most) : 0);
+        b->scale[r] = 1 / all;
+        /* −Σ A ln A with ln A = (score − most) − ln all; −0 is 0 */
+        b->entropy[r] = 0.0 + (log(all) * sums.sum - sums.weighted) / all;
     }
 }
 
-static void score_tiles(const struct block *b)
+static void mix(const struct block *b)
 {
     const struct qk_attention *at = b->attention;
-    size_t group = b->head / (at->n_heads / at->n_kv_heads);
-    const float *q = head_of(at->q, b->first_row, at->n_heads, b->head, at->head_dim);
-    for (size_t tile = 0, col = 0; col < b->n_keys; tile++, col += TILE_KEYS) {
-        size_t n = b->n_keys - col < TILE_KEYS ? b->n_keys - col : TILE_KEYS;
-        const float *k = head_of(at->k, b->first_key + col, at->n_kv_heads, group, at->head_dim);
-        qk_sgemm(false, true, b->n_rows, n, at->head_dim, (float)at->scale, q, at->n_heads * at->head_dim, k,
-                 at->n_kv_heads * at->head_dim, 0, b->weights + col, b->ld);
-        exponentiate_tile(b, tile, col, n);
-    }
-}
-
-/* The final maximum and sum of every row, a sink's share included: sums[r] becomes 1 / sum, and the last maximum of the
- * row the final one. */
-static void close_rows(const struct block *b)
-{
-    size_t last = (b->n_keys - 1) / TILE_KEYS;
-    for (size_t r = 0; r < b->n_rows; r++) {
-        float *most = b->against + r * b->n_tiles + last;
-        double shift = 1;
-        if (b->attention->sinks != NULL) {
-            float sink = b->attention->sinks[b->head];
-            float final = sink > *most ? sink : *most;
-            shift = exp((double)*most - (double) final);
-            b->sums[r] = b->sums[r] * shift + exp((double)sink - (double) final);
-        }
-        b->sums[r] = shift / b->sums[r];
-    }
-}
-
-static void weigh_tiles(const struct block *b)
-{
-    const struct qk_attention *at = b->attention;
-    size_t group = b->head / (at->n_heads / at->n_kv_heads), last = (b->n_keys - 1) / TILE_KEYS;
+    size_t group = b->head / (at->n_heads / at->n_kv_heads), ld = at->n_heads * at->v_head_dim;
     float *out = at->out + (b->first_row * at->n_heads + b->head) * at->v_head_dim;
-    for (size_t tile = 0, col = 0; col < b->n_keys; tile++, col += TILE_KEYS) {
-        size_t n = b->n_keys - col < TILE_KEYS ? b->n_keys - col : TILE_KEYS;
-        for (size_t r = 0; r < b->n_rows; r++) {
-            const float *against = b->against + r * b->n_tiles;
-            double drop = against[tile] == against[last] ? 1.0 : exp((double)against[tile] - (double)against[last]);
-            qk_row_scale(n, b->weights + r * b->ld + col, drop * b->sums[r]);
-        }
-        const float *v = head_of(at->v, b->first_key + col, at->n_kv_heads, group, at->v_head_dim);
-        qk_sgemm(false, false, b->n_rows, at->v_head_dim, n, 1, b->weights + col, b->ld, v,
-                 at->n_kv_heads * at->v_head_dim, tile == 0 ? 0 : 1, out, at->n_heads * at->v_head_dim);
+    if (b->values != NULL) {
+        qk_float_panels_product(b->n_rows, at->v_head_dim, b->n_keys, 1, b->weights, b->ld,
+                                b->values + b->first_key * QK_PANEL_COLUMNS, at->n_keys * QK_PANEL_COLUMNS, false, out,
+                                ld);
+    } else {
+        const float *v = head_of(at->v, b->first_key, at->n_kv_heads, group, at->v_head_dim);
+        qk_sgemm(false, false, b->n_rows, at->v_head_dim, b->n_keys, 1, b->weights, b->ld, v,
+                 at->n_kv_heads * at->v_head_dim, 0, out, ld);
+    }
+    for (size_t r = 0; r < b->n_rows; r++) {
+        qk_row_scale(at->v_head_dim, out + r * ld, b->scale[r]);
     }
 }
 
-static enum qk_code run_block(const struct attention_job *job, struct block *b, size_t worker, struct qk_err *err)
+static enum qk_code show(const struct attention_job *job, const struct block *b, size_t worker, struct qk_err *err)
 {
-    memset(b->sums, 0, b->n_rows * sizeof *b->sums);
-    score_tiles(b);
-    close_rows(b);
-    weigh_tiles(b);
-    if (job->observer == NULL) {
-        return QK_OK;
-    }
     struct qk_attention_rows rows = {
         .head = b->head,
         .first_row = b->first_row,
@@ -190,24 +158,56 @@ static enum qk_code run_block(const struct attention_job *job, struct block *b, 
         .first_position = b->first_position,
         .a = b->weights,
     };
+    if (job->observer->unscaled) {
+        rows.scale = b->scale;
+        rows.entropy = b->entropy;
+    } else {
+        for (size_t r = 0; r < b->n_rows; r++) {
+            qk_row_scale(b->n_keys, b->weights + r * b->ld, b->scale[r]);
+        }
+    }
     return job->observer->rows(job->observer->ctx, &rows, worker, err);
+}
+
+/* Keys and values of the head's group into the worker's scratch. */
+static void pack(const struct attention_job *job, struct block *b, float *keys)
+{
+    const struct qk_attention *at = job->attention;
+    size_t group = b->head / (at->n_heads / at->n_kv_heads);
+    float *values = keys + job->layout.keys;
+    qk_float_panels_pack_transposed(at->head_dim, at->n_keys, head_of(at->k, 0, at->n_kv_heads, group, at->head_dim),
+                                    at->n_kv_heads * at->head_dim, at->head_dim * QK_PANEL_COLUMNS, keys);
+    qk_float_panels_pack(at->n_keys, at->v_head_dim, head_of(at->v, 0, at->n_kv_heads, group, at->v_head_dim),
+                         at->n_kv_heads * at->v_head_dim, at->n_keys * QK_PANEL_COLUMNS, values);
+    b->keys = keys;
+    b->values = values;
 }
 
 static enum qk_code run_head(void *ctx, size_t head, size_t worker, struct qk_err *err)
 {
     const struct attention_job *job = ctx;
     const struct qk_attention *at = job->attention;
-    unsigned char *scratch = job->scratch + worker * job->layout.bytes;
-    struct block b = {.attention = at, .head = head, .ld = job->layout.ld, .n_tiles = job->layout.n_tiles};
-    b.weights = (float *)(void *)scratch;
-    b.against = b.weights + job->layout.rows * job->layout.ld;
-    b.sums = (double *)(void *)(scratch + job->layout.floats * sizeof(float));
-    for (b.first_row = 0; b.first_row < at->n_queries; b.first_row += BLOCK_ROWS) {
-        b.n_rows = at->n_queries - b.first_row < BLOCK_ROWS ? at->n_queries - b.first_row : BLOCK_ROWS;
+    const struct block_layout *l = &job->layout;
+    struct block b = {.attention = at, .head = head, .ld = l->ld};
+    b.scale = (double *)(void *)(job->scratch + worker * l->bytes);
+    b.entropy = b.scale + BLOCK_ROWS;
+    b.weights = (float *)(void *)(b.entropy + BLOCK_ROWS);
+    if (l->packed) {
+        pack(job, &b, b.weights + l->weights);
+    }
+    for (b.first_row = 0; b.first_row < at->n_queries; b.first_row += l->rows) {
+        b.n_rows = at->n_queries - b.first_row < l->rows ? at->n_queries - b.first_row : l->rows;
         b.first_position = at->first_query + b.first_row;
         b.first_key = at->window > 0 && b.first_position + 1 > at->window ? b.first_position + 1 - at->window : 0;
+        b.first_key -= b.first_key % QK_PANEL_COLUMNS;
         b.n_keys = b.first_position + b.n_rows - b.first_key;
-        QK_TRY(run_block(job, &b, worker, err));
+        QK_TRY(qk_interrupt_check(err));
+        score(&b);
+        weigh(&b);
+        mix(&b);
+        if (job->observer != NULL) {
+            QK_TRY(show(job, &b, worker, err));
+        }
     }
     return QK_OK;
 }

@@ -116,6 +116,55 @@ QK_SIMD_BODY void qk_row_moments_body(size_t n, const float *a, const float *w, 
 QK_SIMD_KERNEL(, qk_row_moments, (size_t n, const float *a, const float *w, size_t far, struct qk_row_moments *ret),
                (n, a, w, far, ret))
 
+/* Sums of a part, and what is spread, of one stretch of LANES weights. */
+QK_SIMD_BODY void spread_lanes(const float *a, float factor, const lanes_f32 *d, float *profile, lanes_f32 *sum,
+                               lanes_f32 *distance)
+{
+    lanes_f32 a32, p32;
+    memcpy(&a32, a, sizeof(a32));
+    memcpy(&p32, profile, sizeof(p32));
+    p32 += a32 * factor;
+    *sum += a32;
+    *distance += a32 * *d;
+    memcpy(profile, &p32, sizeof(p32));
+}
+
+QK_SIMD_BODY void qk_row_spread_body(size_t n, const float *a, float factor, size_t far, float *profile,
+                                     double *ret_sum, double *ret_distance)
+{
+    static const float lane_numbers[LANES] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    double sums[LANES] = {0}, distances[LANES] = {0};
+    lanes_f32 d, sum = {0}, distance = {0};
+    size_t i = 0;
+    memcpy(&d, lane_numbers, sizeof(d));
+    d = (float)far - d;
+    while (i + LANES <= n) {
+        for (size_t term = 0; term < TERMS && i + LANES <= n; term++, i += LANES) {
+            spread_lanes(a + i, factor, &d, profile + i, &sum, &distance);
+            d -= (float)LANES;
+        }
+        add_total(&sum, sums);
+        add_total(&distance, distances);
+        sum = distance = (lanes_f32){0};
+    }
+    if (i < n) {
+        float last_a[LANES] = {0}, last_profile[LANES] = {0};
+        memcpy(last_a, a + i, (n - i) * sizeof(*a));
+        memcpy(last_profile, profile + i, (n - i) * sizeof(*a));
+        spread_lanes(last_a, factor, &d, last_profile, &sum, &distance);
+        memcpy(profile + i, last_profile, (n - i) * sizeof(*a));
+        add_total(&sum, sums);
+        add_total(&distance, distances);
+    }
+    *ret_sum = fold(sums);
+    *ret_distance = fold(distances);
+}
+
+QK_SIMD_KERNEL(, qk_row_spread,
+               (size_t n, const float *a, float factor, size_t far, float *profile, double *ret_sum,
+                double *ret_distance),
+               (n, a, factor, far, profile, ret_sum, ret_distance))
+
 QK_SIMD_BODY void qk_row_sum_body(size_t n, const float *a, double *ret)
 {
     half_f64 low = {0}, high = {0};

@@ -238,30 +238,40 @@ static enum qk_code look(void *ctx, const struct qk_attention_rows *rows, size_t
     for (size_t r = 0; r < rows->n_rows; r++) {
         double size = reference_row(a, rows->head, rows->first_row + r, seen->weights), sum = 0, want = 0;
         const float *row = rows->a + r * rows->ld;
-        double bound = weight_bound(a, size);
+        double bound = weight_bound(a, size), entropy = 0, terms = 0;
+        double scale = rows->scale == NULL ? 1 : rows->scale[r];
         for (size_t s = 0; s < a->n_keys; s++) {
             want += seen->weights[s];
             if (s < rows->first_key || s >= rows->first_key + rows->n_keys) {
                 assert_true(seen->weights[s] == 0);
                 continue;
             }
-            double x = (double)row[s - rows->first_key];
+            double x = scale * (double)row[s - rows->first_key];
             sum += x;
+            if (seen->weights[s] > 0) {
+                entropy -= seen->weights[s] * log(seen->weights[s]);
+                terms += seen->weights[s] * (1 + fabs(log(seen->weights[s])));
+            }
             assert_true(seen->weights[s] != 0 || x == 0);
             /* relative, down to where a float exponential ends */
             assert_true(fabs(x - seen->weights[s]) <= bound * seen->weights[s] + 1e-37);
         }
-        /* each of the weights is rounded once after the exact sum */
+        /* each of the weights is rounded once after the sum, whose parts are sums of eight floats */
         assert_true(fabs(sum - want) <= 4 * UNIT);
+        assert_true((rows->scale == NULL) == (rows->entropy == NULL));
+        if (rows->entropy != NULL) {
+            /* a weight that is off by bound moves its term by bound (1 + |ln|); the sum adds eight roundings */
+            assert_true(fabs(rows->entropy[r] - entropy) <= (bound + 8 * UNIT) * terms);
+        }
     }
     return QK_OK;
 }
 
-static void observe(const struct shape *s)
+static void observe_as(const struct shape *s, bool unscaled)
 {
     struct operands o = operands_of(s, 77);
     struct seen seen = {.attention = &o.attention, .weights = zero_doubles(s->n_keys)};
-    struct qk_attention_observer observer = {&seen, look};
+    struct qk_attention_observer observer = {&seen, look, unscaled};
     run(&o.attention, &observer, 1);
     for (size_t h = 0; h < s->n_heads; h++) {
         assert_int_equal(seen.next_row[h], s->n_queries);
@@ -269,6 +279,12 @@ static void observe(const struct shape *s)
     check_output(&o.attention);
     qk_free(seen.weights);
     release(&o);
+}
+
+static void observe(const struct shape *s)
+{
+    observe_as(s, false);
+    observe_as(s, true);
 }
 
 static void test_observer(void **state)
@@ -291,7 +307,7 @@ static void test_observer_fails(void **state)
     (void)state;
     struct shape s = {200, 200, 1, 1, 4, 4, 0, 0, 1, 0};
     struct operands o = operands_of(&s, 3);
-    struct qk_attention_observer observer = {NULL, refuse};
+    struct qk_attention_observer observer = {.rows = refuse};
     struct qk_pool *pool = pool_of(1);
     struct qk_err err = {0};
     assert_int_equal(qk_attention_run(&o.attention, &observer, pool, &err), QK_EINTERNAL);
@@ -352,7 +368,7 @@ static void test_out_of_memory(void **state)
     struct qk_attention long_context = {.n_queries = 32768, .n_keys = 32768, .n_heads = 8, .n_kv_heads = 2};
     assert_true(qk_attention_scratch(&long_context, 2) < 2 * 65 * 32768 * sizeof(float));
     long_context.window = 1024;
-    assert_true(qk_attention_scratch(&long_context, 2) < 2 * 65 * 1104 * sizeof(float));
+    assert_true(qk_attention_scratch(&long_context, 2) < 2 * 65 * 1136 * sizeof(float));
     qk_pool_free(pool);
     release(&o);
 }

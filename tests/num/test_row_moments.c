@@ -120,13 +120,49 @@ static void test_bootstrap(void **state)
     }
 }
 
+static void test_spread(void **state)
+{
+    (void)state;
+    const float factor = 0.3f;
+    const double part = 8 * 0x1p-24, term = 0x1p-24;
+    float a[MAX_N], before[MAX_N], found[MAX_N + 1], same[MAX_N + 1];
+    struct qk_rng rng;
+    qk_rng_seed(&rng, 2);
+    for (size_t i = 0; i < MAX_N; i++) {
+        a[i] = (float)qk_rng_uniform(&rng);
+        before[i] = (float)qk_rng_uniform(&rng);
+    }
+    for (size_t n = 0; n <= MAX_N; n++) {
+        double sum = 0, distance = 0, found_sum, found_distance, same_sum, same_distance;
+        memcpy(found, before, n * sizeof(*found));
+        found[n] = -1.0f;
+        qk_row_spread(n, a, factor, n + 3, found, &found_sum, &found_distance);
+        for (size_t i = 0; i < n; i++) {
+            double want = (double)before[i] + (double)factor * (double)a[i];
+            assert_true(fabs((double)found[i] - want) <= 2 * term * want);
+            sum += (double)a[i];
+            distance += (double)a[i] * (double)(n + 3 - i);
+        }
+        assert_true(found[n] == -1.0f);
+        assert_true(fabs(found_sum - sum) <= part * sum);
+        assert_true(fabs(found_distance - distance) <= (part + term) * distance);
+        for (int level = QK_SIMD_BASE; level <= QK_SIMD_V4; level++) {
+            memcpy(same, before, n * sizeof(*same));
+            same[n] = -1.0f;
+            qk_simd_limit((enum qk_simd)level);
+            qk_row_spread(n, a, factor, n + 3, same, &same_sum, &same_distance);
+            assert_memory_equal(same, found, (n + 1) * sizeof(*same));
+            assert_true(same_sum == found_sum && same_distance == found_distance);
+        }
+        qk_simd_limit(QK_SIMD_V4);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_log_bound),
-        cmocka_unit_test(test_sums),
-        cmocka_unit_test(test_quantiles),
-        cmocka_unit_test(test_bootstrap),
+        cmocka_unit_test(test_log_bound), cmocka_unit_test(test_sums),      cmocka_unit_test(test_spread),
+        cmocka_unit_test(test_quantiles), cmocka_unit_test(test_bootstrap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

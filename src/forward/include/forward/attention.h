@@ -5,11 +5,12 @@
  *
  * cap(x) = softcap · tanh(x / softcap) when softcap > 0. One head is worked on by one thread from its first row to its
  * last, so that what an observer adds up per head does not depend on the number of threads. float32 in and out, rows
- * computed in float32 with float64 row sums.
+ * computed in float32, row sums in float64 of parts of eight floats.
  * Source: Vaswani et al. 2017; blocks of rows as in Rabe & Staats 2021 (arXiv:2112.05682). */
 #ifndef QK_FORWARD_ATTENTION_H
 #define QK_FORWARD_ATTENTION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/err.h"
@@ -35,15 +36,20 @@ struct qk_attention_rows {
     size_t head, first_row, n_rows, first_key, n_keys, ld;
     size_t first_position; /* position of row first_row */
     const float *a;
+    /* For an observer that takes unscaled rows, else NULL: the weights of row r are a times scale[r], and entropy[r] is
+     * −Σ A ln A of them. */
+    const double *scale, *entropy;
 };
 
 /* Called by one thread per head, in order of rows. worker in [0, qk_pool_size). */
 struct qk_attention_observer {
     void *ctx;
     enum qk_code (*rows)(void *ctx, const struct qk_attention_rows *rows, size_t worker, struct qk_err *err);
+    bool unscaled; /* rows come with a scale, which spares a pass over the weights */
 };
 
-/* observer may be NULL. Scratch (a block of rows and a tile of keys per worker) is allocated and released inside. */
+/* observer may be NULL. Scratch (per worker a block of rows and one head's keys and values) is allocated and released
+ * inside. */
 enum qk_code qk_attention_run(const struct qk_attention *attention, const struct qk_attention_observer *observer,
                               struct qk_pool *pool, struct qk_err *err) QK_CHECKED;
 /* Bytes of that scratch. */

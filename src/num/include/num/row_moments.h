@@ -21,6 +21,10 @@ struct qk_row_moments {
 void qk_row_moments(size_t n, const float *a, const float *w, size_t far, struct qk_row_moments *ret);
 #define qk_row_log_bound 4e-7
 
+/* profile_i += factor a_i in float32, *ret_sum = Σ a_i and *ret_distance = Σ a_i (far − i); n − 1 ≤ far < 2^24. */
+void qk_row_spread(size_t n, const float *a, float factor, size_t far, float *profile, double *ret_sum,
+                   double *ret_distance);
+
 /* Σ a_i alone, in float64 throughout. */
 void qk_row_sum(size_t n, const float *a, double *ret);
 
