@@ -113,14 +113,16 @@ enum qk_code qk_layer_run(struct qk_runner *r, const struct qk_forward_hooks *ho
     r->scratch.n = 0;
     QK_TRY(qk_scratch_take(&r->scratch, t, d, &in, err));
     QK_TRY(qk_scratch_take(&r->scratch, t, d, &mixed, err));
-    QK_TRY(norm_rows(r, &l->mixer_norm, t, x, in, err));
-    QK_TRY(run_mixers(r, hooks, place, states, in, mixed, err));
-    QK_TRY(norm_rows(r, &l->after_mixer_norm, t, mixed, mixed, err));
-    if (l->residual_after_norm) {
-        memcpy(x, in, n * sizeof *x);
+    if (l->n_mixers > 0) {
+        QK_TRY(norm_rows(r, &l->mixer_norm, t, x, in, err));
+        QK_TRY(run_mixers(r, hooks, place, states, in, mixed, err));
+        QK_TRY(norm_rows(r, &l->after_mixer_norm, t, mixed, mixed, err));
+        if (l->residual_after_norm) {
+            memcpy(x, in, n * sizeof *x);
+        }
     }
     fed = in; /* the mixers are done with their input */
-    if (!l->parallel) {
+    if (l->n_mixers > 0 && !l->parallel) {
         add(n, l->mixer_alpha, x, l->mixer_beta, mixed);
     }
     if (l->mlp || l->moe) {

@@ -1,6 +1,7 @@
 /* Pieces that all token mixers use. */
 #include "mixer.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -124,13 +125,36 @@ enum qk_code qk_mixer_gate(struct qk_mixer_call *c, const struct qk_gate_spec *g
     return QK_OK;
 }
 
-void qk_mixer_rotate(const struct qk_mixer_call *c, const struct qk_position *p, size_t n_heads, size_t head_dim,
-                     float *x)
+/* Frequencies of a base that grows with the text: θ · s^(d/(d−2)), s = factor · length / n_near − (factor − 1). */
+static void raise_base(const struct qk_position *p, size_t length, double *dst)
 {
-    if (p && p->kind == QK_POSITION_ROPE) {
-        qk_rope(c->place.n_tokens, n_heads, head_dim, p->first, p->rotary_dim / 2, p->inv_freq, p->attention_factor,
-                p->interleaved, c->place.first_position, x);
+    double s = p->dynamic_factor * (double)length / (double)p->n_near - (p->dynamic_factor - 1);
+    for (size_t i = 0; i < p->rotary_dim / 2; i++) {
+        dst[i] = p->inv_freq[i] * pow(s, -2.0 * (double)i / ((double)p->rotary_dim - 2));
     }
+}
+
+enum qk_code qk_mixer_rotate(const struct qk_mixer_call *c, const struct qk_position *p, size_t n_heads,
+                             size_t head_dim, float *x, struct qk_err *err)
+{
+    size_t length = c->state->capacity;
+    if (!p || p->kind != QK_POSITION_ROPE) {
+        return QK_OK;
+    }
+    const double *freq = p->near_freq && length <= p->n_near ? p->near_freq : p->inv_freq;
+    double *raised = NULL;
+    if (p->dynamic_factor > 0 && length > p->n_near) {
+        raised = qk_alloc_aligned(p->rotary_dim / 2, sizeof *raised);
+        if (!raised) {
+            return qk_fail_nomem(err, "rotary frequencies");
+        }
+        raise_base(p, length, raised);
+        freq = raised;
+    }
+    qk_rope(c->place.n_tokens, n_heads, head_dim, p->first, p->rotary_dim / 2, freq, p->attention_factor,
+            p->interleaved, c->place.first_position, x);
+    qk_free(raised);
+    return QK_OK;
 }
 
 enum qk_code qk_mixer_conv(struct qk_mixer_call *c, const struct qk_conv_spec *conv, size_t n_channels, size_t slot,
@@ -146,8 +170,11 @@ enum qk_code qk_mixer_conv(struct qk_mixer_call *c, const struct qk_conv_spec *c
     QK_TRY(qk_weights_vector(c->weights, &conv->bias, false, &bias, err));
     QK_TRY(qk_mixer_state_floats(&c->state->convs[slot], n_channels, conv->width - 1, &c->state->n_convs[slot], err));
     QK_TRY(qk_scratch_take(c->scratch, c->place.n_tokens, n_channels, &y, err));
-    qk_short_conv(c->place.n_tokens, n_channels, conv->width, x, weight, bias, conv->activate, c->state->convs[slot],
-                  y);
+    bool silu = conv->function == QK_FUNCTION_SILU; /* inside the kernel */
+    qk_short_conv(c->place.n_tokens, n_channels, conv->width, x, weight, bias, silu, c->state->convs[slot], y);
+    if (!silu) {
+        qk_activate(qk_activation_of(conv->function), c->place.n_tokens * n_channels, y);
+    }
     *ret = y;
     return QK_OK;
 }

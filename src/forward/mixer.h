@@ -62,9 +62,10 @@ enum qk_code qk_mixer_project(struct qk_mixer_call *call, const struct qk_projec
 /* o ⊙ function(gate(x)) in place, o (n_tokens, n_heads · dim). No-op without gate. */
 enum qk_code qk_mixer_gate(struct qk_mixer_call *call, const struct qk_gate_spec *gate, size_t n_heads, size_t dim,
                            float *o, struct qk_err *err) QK_CHECKED;
-/* Rotary embedding of n_heads heads where position is rotary. */
-void qk_mixer_rotate(const struct qk_mixer_call *call, const struct qk_position *position, size_t n_heads,
-                     size_t head_dim, float *x);
+/* Rotary embedding of n_heads heads where position is rotary. Scalings that look at the text's length take that which
+ * the state has room for. */
+enum qk_code qk_mixer_rotate(const struct qk_mixer_call *call, const struct qk_position *position, size_t n_heads,
+                             size_t head_dim, float *x, struct qk_err *err) QK_CHECKED;
 /* x through a convolution, into fresh scratch; x itself when there is none. */
 enum qk_code qk_mixer_conv(struct qk_mixer_call *call, const struct qk_conv_spec *conv, size_t n_channels, size_t slot,
                            float *x, float **ret, struct qk_err *err) QK_CHECKED;

@@ -62,8 +62,8 @@ enum qk_code qk_linear_qkv(struct qk_mixer_call *c, const struct qk_linear_spec 
         qk_l2_norm(n, s->n_qk_heads * s->d_k, s->d_k, q, s->l2_eps);
         qk_l2_norm(n, s->n_k_heads * s->d_k, s->d_k, k, s->l2_eps);
     }
-    qk_mixer_rotate(c, s->position, s->n_qk_heads, s->d_k, q);
-    qk_mixer_rotate(c, s->position, s->n_k_heads, s->d_k, k);
+    QK_TRY(qk_mixer_rotate(c, s->position, s->n_qk_heads, s->d_k, q, err));
+    QK_TRY(qk_mixer_rotate(c, s->position, s->n_k_heads, s->d_k, k, err));
     QK_TRY(qk_mixer_repeat(c, s->n_k_heads, s->n_qk_heads, s->d_k, k, &ret->k, err));
     QK_TRY(qk_mixer_repeat(c, s->n_v_heads, s->n_heads, s->d_v, v, &ret->v, err));
     ret->q = q;

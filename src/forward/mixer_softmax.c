@@ -62,6 +62,23 @@ static enum qk_code project(struct qk_mixer_call *c, const struct qk_softmax_spe
     return qk_weights_project(c->weights, &s->v, n, c->x, v, err);
 }
 
+static void clip(size_t n, float limit, float *x)
+{
+    for (size_t i = 0; i < n; i++) {
+        x[i] = x[i] < -limit ? -limit : x[i] > limit ? limit : x[i];
+    }
+}
+
+static void clip_all(const struct qk_mixer_call *c, const struct qk_softmax_spec *s, float *q, float *k, float *v)
+{
+    size_t n = c->place.n_tokens;
+    if (s->clip > 0) {
+        clip(n * s->n_heads * s->head_dim, (float)s->clip, q);
+        clip(n * s->n_kv_heads * s->head_dim, (float)s->clip, k);
+        clip(n * s->n_kv_heads * s->v_head_dim, (float)s->clip, v);
+    }
+}
+
 static void scale_queries(const struct qk_mixer_call *c, const struct qk_softmax_spec *s, float *q)
 {
     size_t width = s->n_heads * s->head_dim;
@@ -118,13 +135,14 @@ static enum qk_code run(struct qk_mixer_call *c, const struct qk_mixer_spec *spe
     QK_TRY(qk_scratch_take(c->scratch, n, s->n_heads * s->head_dim, &q, err));
     size_t mark = c->scratch->n;
     QK_TRY(project(c, s, q, k, v, err));
+    clip_all(c, s, q, k, v);
     c->scratch->n = mark;
     if (s->q_norm.kind != QK_NORM_NONE) {
         QK_TRY(qk_weights_norm(c->weights, &s->q_norm, n, q, q, err));
         QK_TRY(qk_weights_norm(c->weights, &s->k_norm, n, k, k, err));
     }
-    qk_mixer_rotate(c, s->position, s->n_heads, s->head_dim, q);
-    qk_mixer_rotate(c, s->position, s->n_kv_heads, s->head_dim, k);
+    QK_TRY(qk_mixer_rotate(c, s->position, s->n_heads, s->head_dim, q, err));
+    QK_TRY(qk_mixer_rotate(c, s->position, s->n_kv_heads, s->head_dim, k, err));
     scale_queries(c, s, q);
     c->state->n_keys += n;
     QK_TRY(attend(c, s, q, out, err));

@@ -30,17 +30,53 @@ static void score(const struct qk_moe_spec *moe, float *w)
     }
 }
 
-/* Leaves the weights of the chosen experts in w, zero for all others. chosen: n_experts flags. */
+/* A group's rank: the sum of its best scores. */
+static double rank_group(const struct qk_moe_spec *moe, const float *bias, const float *w, size_t group)
+{
+    size_t size = moe->n_experts / moe->n_groups, first = group * size;
+    double sum = 0;
+    for (size_t e = first; e < first + size; e++) {
+        float own = w[e] + (bias ? bias[e] : 0);
+        size_t better = 0;
+        for (size_t other = first; other < first + size; other++) {
+            float s = w[other] + (bias ? bias[other] : 0);
+            better += s > own || (s == own && other < e);
+        }
+        sum += better < moe->group_best ? (double)own : 0;
+    }
+    return sum;
+}
+
+/* Marks the experts of all but the best groups. marks: n_experts flags, all clear. */
+static void shut_groups(const struct qk_moe_spec *moe, const float *bias, const float *w, bool *marks)
+{
+    size_t size = moe->n_groups > 1 ? moe->n_experts / moe->n_groups : 0;
+    for (size_t g = 0; size > 0 && g < moe->n_groups; g++) {
+        double own = rank_group(moe, bias, w, g);
+        size_t better = 0;
+        for (size_t other = 0; other < moe->n_groups; other++) {
+            double rank = rank_group(moe, bias, w, other);
+            better += rank > own || (rank == own && other < g);
+        }
+        for (size_t e = g * size; better >= moe->n_groups_kept && e < (g + 1) * size; e++) {
+            marks[e] = true;
+        }
+    }
+}
+
+/* Leaves the weights of the chosen experts in w, zero for all others. chosen: 2 · n_experts flags. */
 static void choose(const struct qk_moe_spec *moe, const float *bias, float *w, bool *chosen)
 {
+    bool *shut = chosen + moe->n_experts;
     double sum = 0;
-    memset(chosen, 0, moe->n_experts * sizeof *chosen);
+    memset(chosen, 0, 2 * moe->n_experts * sizeof *chosen);
+    shut_groups(moe, bias, w, shut);
     for (size_t k = 0; k < moe->top_k; k++) {
         size_t best = moe->n_experts;
         float best_score = 0;
         for (size_t e = 0; e < moe->n_experts; e++) {
             float s = w[e] + (bias ? bias[e] : 0);
-            if (!chosen[e] && (best == moe->n_experts || s > best_score)) {
+            if (!chosen[e] && !shut[e] && (best == moe->n_experts || s > best_score)) {
                 best = e;
                 best_score = s;
             }
@@ -106,7 +142,7 @@ static enum qk_code route(struct qk_weights *weights, const struct qk_moe_spec *
     const float *bias = NULL;
     QK_TRY(qk_weights_project(weights, &moe->router, n, x, w, err));
     QK_TRY(qk_weights_tensor(weights, moe->choice_bias, false, &bias, err));
-    bool *chosen = qk_calloc(moe->n_experts, sizeof *chosen);
+    bool *chosen = qk_calloc(2 * moe->n_experts, sizeof *chosen);
     if (!chosen) {
         return qk_fail_nomem(err, "router");
     }

@@ -274,6 +274,10 @@ enum qk_code qk_weights_norm(struct qk_weights *w, const struct qk_norm_spec *no
         return QK_OK;
     }
     QK_TRY(qk_weights_tensor(w, norm->bias, false, &bias, err));
-    qk_layer_norm_rows(rows, norm->n, x, weight, bias, norm->eps, y);
+    if (norm->group && norm->weight && norm->weight->n_elements != norm->group) {
+        return qk_fail(err, QK_EUNSUPPORTED, "tensor '%s': LayerNorm in groups needs one weight for all of them",
+                       norm->weight->name);
+    }
+    qk_layer_norm_rows(rows * (norm->n / group), group, x, weight, bias, norm->eps, y);
     return QK_OK;
 }

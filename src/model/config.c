@@ -138,7 +138,8 @@ enum qk_code qk_cfg_dims(const struct qk_model_builder *b, struct qk_dims *ret, 
     struct qk_dims d = {0};
     size_t heads_dflt = b->defaults.n_heads ? b->defaults.n_heads : QK_REQUIRED;
     QK_TRY(qk_cfg_count(b, "hidden_size|n_embd|n_embed|d_model", QK_REQUIRED, 1, QK_MAX_HIDDEN, &d.hidden, err));
-    QK_TRY(qk_cfg_count(b, "num_hidden_layers|n_layer|n_layers", QK_REQUIRED, 1, QK_MAX_LAYERS, &d.n_layers, err));
+    size_t layers_dflt = b->defaults.n_layers ? b->defaults.n_layers : QK_REQUIRED;
+    QK_TRY(qk_cfg_count(b, "num_hidden_layers|n_layer|n_layers", layers_dflt, 1, QK_MAX_LAYERS, &d.n_layers, err));
     QK_TRY(
         qk_cfg_count(b, "num_attention_heads|n_head|n_heads|num_heads", heads_dflt, 1, QK_MAX_HEADS, &d.n_heads, err));
     size_t kv_dflt = b->defaults.n_kv_heads ? b->defaults.n_kv_heads : d.n_heads;

@@ -43,7 +43,11 @@ static enum qk_code build(struct qk_model_builder *b, struct qk_err *err)
 
 static enum qk_code forward(struct qk_model_builder *b, struct qk_forward_spec *spec, struct qk_err *err)
 {
-    return qk_forward_gemma(b, spec, err);
+    QK_TRY(qk_forward_gemma(b, spec, err));
+    for (size_t i = 0; i < spec->n_layers; i++) {
+        qk_spec_softmax(spec, i)->softcap = 0; /* the reference reads attn_logit_softcapping but never applies it */
+    }
+    return QK_OK;
 }
 
 static const char *const types[] = {"gemma3_text", "gemma3", NULL};

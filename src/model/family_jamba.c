@@ -110,7 +110,9 @@ static enum qk_code forward_mamba(struct qk_model_builder *b, struct qk_forward_
     QK_TRY(read_mamba(b, spec->hidden, &m, err));
     *s = (struct qk_mamba1_spec){.d_inner = m.d_inner, .d_state = m.d_state, .dt_rank = m.dt_rank};
     QK_TRY(forward_rows(b, i, &m, spec->hidden, s, err));
-    QK_TRY(qk_spec_conv(b, i, "mamba.conv1d", 0, m.d_inner, true, &s->conv, err));
+    enum qk_function act = QK_FUNCTION_NONE;
+    QK_TRY(qk_spec_function(b, "hidden_act", "silu", &act, err));
+    QK_TRY(qk_spec_conv(b, i, "mamba.conv1d", 0, m.d_inner, act, &s->conv, err));
     if (qk_layer_find(b, i, "mamba.dt_layernorm.weight")) {
         enum qk_norm_kind rms = QK_NORM_RMS;
         QK_TRY(qk_spec_norm(b, i, "mamba.dt_layernorm", rms, false, eps, m.dt_rank, 0, &s->dt_norm, err));

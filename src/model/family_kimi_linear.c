@@ -83,9 +83,11 @@ static enum qk_code build(struct qk_model_builder *b, struct qk_err *err)
 static enum qk_code forward_convs(struct qk_model_builder *b, size_t i, size_t n, struct qk_linear_spec *s,
                                   struct qk_err *err)
 {
-    QK_TRY(qk_spec_conv(b, i, "self_attn.q_conv1d", 0, n, true, &s->q_conv, err));
-    QK_TRY(qk_spec_conv(b, i, "self_attn.k_conv1d", 0, n, true, &s->k_conv, err));
-    return qk_spec_conv(b, i, "self_attn.v_conv1d", 0, n, true, &s->v_conv, err);
+    enum qk_function act = QK_FUNCTION_NONE;
+    QK_TRY(qk_spec_function(b, "hidden_act", "silu", &act, err));
+    QK_TRY(qk_spec_conv(b, i, "self_attn.q_conv1d", 0, n, act, &s->q_conv, err));
+    QK_TRY(qk_spec_conv(b, i, "self_attn.k_conv1d", 0, n, act, &s->k_conv, err));
+    return qk_spec_conv(b, i, "self_attn.v_conv1d", 0, n, act, &s->v_conv, err);
 }
 
 /* Decay per key channel and output gate go through a narrow inner projection of head_dim rows. */
@@ -143,6 +145,9 @@ static const struct qk_moe_names moe = {
     .renormalise_key = "moe_renormalize",
     .renormalise = true,
     .scale_key = "routed_scaling_factor",
+    .groups_key = "num_expert_group",
+    .kept_key = "topk_group",
+    .group_best = 2,
 };
 static const struct qk_block_names own_names = {.moe = &moe};
 /* some checkpoints keep their dense layers under the mixtures' name */
@@ -156,14 +161,9 @@ static const struct qk_block_names shared_names = {
 static enum qk_code forward(struct qk_model_builder *b, struct qk_forward_spec *spec, struct qk_err *err)
 {
     const struct qk_block_names *names = &own_names;
-    size_t n_groups = 1;
     double eps = 0;
     for (size_t i = 0; i < b->n_layers; i++) {
         names = qk_layer_find(b, i, "block_sparse_moe.gate_proj.weight") ? &shared_names : names;
-    }
-    QK_TRY(qk_cfg_count(b, "num_expert_group", 1, 1, QK_MAX_HEADS, &n_groups, err));
-    if (n_groups > 1) {
-        return qk_cfg_fail(b, err, "num_expert_group", "no forward pass with groups of experts (found %zu)", n_groups);
     }
     QK_TRY(qk_spec_eps(b, names, &eps, err));
     QK_TRY(qk_spec_blocks(b, spec, names, err));

@@ -55,12 +55,24 @@ static enum qk_code forward_conv(struct qk_model_builder *b, struct qk_forward_s
         rows.first = p * d;
         QK_TRY(qk_spec_head_rows(b, i, &rows, 1, d, d, parts[p], err));
     }
-    QK_TRY(qk_spec_conv(b, i, "conv.conv", 0, d, false, &s->conv, err));
+    QK_TRY(qk_spec_conv(b, i, "conv.conv", 0, d, QK_FUNCTION_NONE, &s->conv, err));
     QK_TRY(qk_spec_module(b, i, "conv.out_proj", false, d, d, &s->o, err));
     l->n_mixers = 1;
     l->mixers[0] = (struct qk_mixer_spec){.kind = QK_MIXER_SHORT_CONV, .short_conv = s};
     return QK_OK;
 }
+
+static const struct qk_moe_names moe = {
+    .router = "feed_forward.gate",
+    .gate = "feed_forward.experts.%zu.w1",
+    .up = "feed_forward.experts.%zu.w3",
+    .down = "feed_forward.experts.%zu.w2",
+    .choice_bias = "feed_forward.expert_bias",
+    .sigmoid = true,
+    .renormalise_key = "norm_topk_prob",
+    .renormalise = true,
+    .scale_key = "routed_scaling_factor",
+};
 
 static enum qk_code forward(struct qk_model_builder *b, struct qk_forward_spec *spec, struct qk_err *err)
 {
@@ -73,6 +85,7 @@ static enum qk_code forward(struct qk_model_builder *b, struct qk_forward_spec *
         .gate = "feed_forward.w1",
         .up = "feed_forward.w3",
         .down = "feed_forward.w2",
+        .moe = &moe,
     };
     QK_TRY(qk_spec_blocks(b, spec, &names, err));
     for (size_t i = 0; i < spec->n_layers; i++) {

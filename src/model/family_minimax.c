@@ -43,8 +43,10 @@ static enum qk_code build(struct qk_model_builder *b, struct qk_err *err)
     static const struct qk_rope_request rope = {.theta = 1e6};
     struct qk_dims d;
     struct qk_position position;
+    size_t window = 0;
     QK_TRY(qk_cfg_dims(b, &d, err));
     QK_TRY(qk_build_layers(b, "model.layers.", &d, err));
+    QK_TRY(qk_cfg_window(b, "sliding_window", &window, err));
     QK_TRY(qk_position_rope(b, &rope, d.head_dim, &position, err));
     bool *linear = qk_arena_alloc(b->arena, d.n_layers, sizeof *linear);
     if (!linear) {
@@ -55,7 +57,7 @@ static enum qk_code build(struct qk_model_builder *b, struct qk_err *err)
         if (linear[i]) {
             QK_TRY(build_lightning(b, i, &d, err));
         } else {
-            QK_TRY(qk_build_plain_layer(b, i, &plain, &d, &position, 0, err));
+            QK_TRY(qk_build_plain_layer(b, i, &plain, &d, &position, window, err));
         }
     }
     return QK_OK;

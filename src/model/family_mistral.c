@@ -1,4 +1,6 @@
 /* Mistral and Mixtral: a sliding window in every layer where the config has one. */
+#include <string.h>
+
 #include "windows.h"
 #include "model/forward_builder.h"
 
@@ -7,7 +9,9 @@ static enum qk_code build(struct qk_model_builder *b, struct qk_err *err)
     static const struct qk_plain plain = {0};
     size_t *windows = NULL;
     size_t n = 0, window = 0;
-    QK_TRY(qk_windows_from_list(b, 0, &windows, &n, &window, err));
+    /* without the key Mistral slides; null says that it does not, and Mixtral never did */
+    bool said = qk_json_get(b->config, "sliding_window") != NULL || !strcmp(b->model->model_type, "mixtral");
+    QK_TRY(qk_windows_from_list(b, said ? 0 : 4096, &windows, &n, &window, err));
     if (!windows) {
         QK_TRY(qk_windows_new(b, n, window, &windows, err));
     }

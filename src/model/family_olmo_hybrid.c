@@ -61,9 +61,11 @@ static enum qk_code forward_convs(struct qk_model_builder *b, size_t i, size_t k
     bool whole = qk_layer_find(b, i, "linear_attn.conv1d.weight") != NULL;
     const char *const *modules = whole ? one : three;
     size_t n = whole ? 1 : 3;
-    QK_TRY(qk_spec_conv_parts(b, i, modules, n, 0, keys, &s->q_conv, err));
-    QK_TRY(qk_spec_conv_parts(b, i, modules, n, keys, keys, &s->k_conv, err));
-    return qk_spec_conv_parts(b, i, modules, n, 2 * keys, values, &s->v_conv, err);
+    enum qk_function act = QK_FUNCTION_NONE;
+    QK_TRY(qk_spec_function(b, "hidden_act", "silu", &act, err));
+    QK_TRY(qk_spec_conv_parts(b, i, modules, n, 0, keys, act, &s->q_conv, err));
+    QK_TRY(qk_spec_conv_parts(b, i, modules, n, keys, keys, act, &s->k_conv, err));
+    return qk_spec_conv_parts(b, i, modules, n, 2 * keys, values, act, &s->v_conv, err);
 }
 
 static enum qk_code forward_linear(struct qk_model_builder *b, struct qk_forward_spec *spec, size_t i,

@@ -2,6 +2,17 @@
 #include "qwen.h"
 #include "windows.h"
 
+#include <string.h>
+
+/* The mixtures read max_window_layers otherwise, or not at all. */
+static bool slides(const char *model_type, size_t layer, size_t max_window_layers)
+{
+    if (!strcmp(model_type, "qwen2_moe")) {
+        return layer % 2 == 0 && layer < max_window_layers;
+    }
+    return !strcmp(model_type, "qwen3_moe") || layer >= max_window_layers;
+}
+
 enum qk_code qk_build_qwen(struct qk_model_builder *b, const struct qk_plain *plain, struct qk_err *err)
 {
     size_t *windows = NULL;
@@ -9,11 +20,11 @@ enum qk_code qk_build_qwen(struct qk_model_builder *b, const struct qk_plain *pl
     bool use = false;
     QK_TRY(qk_cfg_flag(b, "use_sliding_window", false, &use, err));
     QK_TRY(qk_cfg_count(b, "max_window_layers", 28, 0, QK_MAX_LAYERS, &first, err));
-    QK_TRY(qk_windows_from_list(b, 0, &windows, &n, &window, err));
+    QK_TRY(qk_windows_from_list(b, use ? 4096 : 0, &windows, &n, &window, err));
     if (!windows) {
         QK_TRY(qk_windows_new(b, n, 0, &windows, err));
-        for (size_t i = first; use && i < n; i++) {
-            windows[i] = window;
+        for (size_t i = 0; use && i < n; i++) {
+            windows[i] = slides(b->model->model_type, i, first) ? window : 0;
         }
     }
     return qk_build_plain(b, plain, windows, err);

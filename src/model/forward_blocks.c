@@ -17,6 +17,10 @@ enum qk_code qk_spec_eps(const struct qk_model_builder *b, const struct qk_block
 {
     const char *keys = either(names->eps_key, "rms_norm_eps|layer_norm_eps|norm_eps|layer_norm_epsilon");
     double eps = 0;
+    if (!keys[0]) {
+        *ret = names->eps;
+        return QK_OK;
+    }
     QK_TRY(qk_cfg_number(b, keys, names->eps > 0 ? names->eps : 1e-6, &eps, err));
     if (!(eps >= 0 && eps < 1)) {
         return qk_cfg_fail(b, err, keys, "out of range (found %g)", eps);
@@ -85,7 +89,7 @@ static enum qk_code read_outer(struct qk_model_builder *b, struct qk_forward_spe
     const struct qk_tensor *embedding = outer(b, "embedding", ".weight"), *norm = outer(b, "final_norm", ".weight");
     const struct qk_tensor *head = outer(b, "lm_head", ".weight"), *bias = outer(b, "lm_head", ".bias");
     const char *path = b->ckpt->path;
-    if (!embedding || !norm || (!head && !b->model->tied_embeddings)) {
+    if (!embedding || (!norm && !names->bare_norms) || (!head && !b->model->tied_embeddings)) {
         return qk_fail(err, QK_EFORMAT, "%s: no tensor for the %s", path,
                        !embedding ? "token embedding"
                        : !norm    ? "final norm"
@@ -94,7 +98,7 @@ static enum qk_code read_outer(struct qk_model_builder *b, struct qk_forward_spe
     spec->hidden = b->model->hidden_size;
     QK_TRY(whole(b, embedding, spec->hidden, &spec->embedding, err));
     spec->head = spec->embedding;
-    if (head && !b->model->tied_embeddings) {
+    if (head) { /* what is stored counts, whatever tie_word_embeddings says */
         QK_TRY(whole(b, head, spec->hidden, &spec->head, err));
     }
     if (bias) {
@@ -110,9 +114,12 @@ static enum qk_code read_outer(struct qk_model_builder *b, struct qk_forward_spe
     spec->vocab = spec->head.n_out;
     spec->embedding_multiplier = 1;
     const struct qk_tensor *norm_bias = outer(b, "final_norm", ".bias");
-    if (norm->n_elements != spec->hidden || (norm_bias && norm_bias->n_elements != spec->hidden)) {
-        return qk_fail(err, QK_EFORMAT, "%s: %s: wrong number of elements (expected %zu, found %llu)", path, norm->name,
-                       spec->hidden, (unsigned long long)norm->n_elements);
+    const struct qk_tensor *both[2] = {norm, norm_bias};
+    for (size_t i = 0; i < 2; i++) {
+        if (both[i] && both[i]->n_elements != spec->hidden) {
+            return qk_fail(err, QK_EFORMAT, "%s: %s: wrong number of elements (expected %zu, found %llu)", path,
+                           both[i]->name, spec->hidden, (unsigned long long)both[i]->n_elements);
+        }
     }
     spec->final_norm = (struct qk_norm_spec){.kind = names->norm ? names->norm : QK_NORM_RMS,
                                              .weight = norm,
@@ -190,6 +197,11 @@ static enum qk_code add_layer(struct qk_model_builder *b, struct qk_forward_spec
     bool one = names->plus_one;
     size_t n = spec->hidden;
     l->mixer_alpha = l->mixer_beta = l->mlp_alpha = l->mlp_beta = 1;
+    if (names->bare_norms) {
+        l->mixer_norm = l->mlp_norm = (struct qk_norm_spec){.kind = kind, .eps = eps, .n = n};
+        QK_TRY(add_softmax(b, spec, i, names, eps, err));
+        return qk_spec_mlp(b, names, i, l, err);
+    }
     QK_TRY(qk_spec_norm(b, i, either(names->mixer_norm, "input_layernorm"), kind, one, eps, n, 0, &l->mixer_norm, err));
     QK_TRY(qk_spec_norm(b, i, names->after_mixer_norm, kind, one, eps, n, 0, &l->after_mixer_norm, err));
     QK_TRY(qk_spec_norm(b, i, either(names->mlp_norm, "post_attention_layernorm"), kind, one, eps, n, 0, &l->mlp_norm,

@@ -21,10 +21,11 @@ static enum qk_code find_conv(struct qk_model_builder *b, size_t layer, const ch
 }
 
 enum qk_code qk_spec_conv_parts(struct qk_model_builder *b, size_t layer, const char *const *modules, size_t n_modules,
-                                size_t first, size_t n, struct qk_conv_spec *ret, struct qk_err *err)
+                                size_t first, size_t n, enum qk_function function, struct qk_conv_spec *ret,
+                                struct qk_err *err)
 {
     struct qk_rows *blocks = qk_arena_alloc(b->arena, n_modules, sizeof *blocks);
-    struct qk_conv_spec conv = {.weight = blocks, .activate = true};
+    struct qk_conv_spec conv = {.weight = blocks, .function = function};
     uint64_t at = 0, end = (uint64_t)first + n;
     if (!blocks) {
         return qk_fail_nomem(err, "convolution");
@@ -53,12 +54,12 @@ enum qk_code qk_spec_conv_parts(struct qk_model_builder *b, size_t layer, const 
 }
 
 enum qk_code qk_spec_conv(struct qk_model_builder *b, size_t layer, const char *module, size_t first, size_t n,
-                          bool activate, struct qk_conv_spec *ret, struct qk_err *err)
+                          enum qk_function function, struct qk_conv_spec *ret, struct qk_err *err)
 {
     char name[256];
     uint64_t rows = 0, cols = 0;
     struct qk_conv_spec conv = {0};
-    QK_TRY(qk_spec_conv_parts(b, layer, &module, 1, first, n, &conv, err));
+    QK_TRY(qk_spec_conv_parts(b, layer, &module, 1, first, n, function, &conv, err));
     snprintf(name, sizeof name, "%s.bias", module);
     const struct qk_tensor *bias = qk_layer_find(b, layer, name);
     qk_tensor_matrix(conv.weight[0].tensor, false, &rows, &cols);
@@ -67,7 +68,6 @@ enum qk_code qk_spec_conv(struct qk_model_builder *b, size_t layer, const char *
                        bias->name, (unsigned long long)rows, (unsigned long long)bias->n_elements);
     }
     conv.bias = (struct qk_rows){bias, first, bias ? n : 0, false};
-    conv.activate = activate;
     *ret = conv;
     return QK_OK;
 }
@@ -112,9 +112,11 @@ static enum qk_code mamba2_rows(struct qk_model_builder *b, size_t layer, const 
         QK_TRY(qk_spec_head_rows(b, layer, &rows, 1, parts[i].n, m->n_in, parts[i].projection, err));
         at += parts[i].n;
     }
-    QK_TRY(qk_spec_conv(b, layer, conv, 0, m->d_inner, true, &s->v_conv, err));
-    QK_TRY(qk_spec_conv(b, layer, conv, m->d_inner, state, true, &s->k_conv, err));
-    return qk_spec_conv(b, layer, conv, m->d_inner + state, state, true, &s->q_conv, err);
+    enum qk_function act = QK_FUNCTION_NONE;
+    QK_TRY(qk_spec_function(b, "mamba_hidden_act|hidden_act", "silu", &act, err));
+    QK_TRY(qk_spec_conv(b, layer, conv, 0, m->d_inner, act, &s->v_conv, err));
+    QK_TRY(qk_spec_conv(b, layer, conv, m->d_inner, state, act, &s->k_conv, err));
+    return qk_spec_conv(b, layer, conv, m->d_inner + state, state, act, &s->q_conv, err);
 }
 
 enum qk_code qk_spec_mamba2(struct qk_model_builder *b, size_t layer, const struct qk_mamba2 *m, double eps,

@@ -1,19 +1,36 @@
 /* Latent attention (MLA) as a forward description: what mla.c found, seen as projections. */
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
 
 #include "model/forward_builder.h"
 
-/* All rows of one tensor from first on. */
+/* Rows of one tensor, with those of the bias stored beside it. */
 static enum qk_code rows_of(struct qk_model_builder *b, const struct qk_rows *rows, size_t n_in,
                             struct qk_projection *ret, struct qk_err *err)
 {
-    struct qk_rows *block = qk_arena_alloc(b->arena, 1, sizeof *block);
+    char name[512];
+    const char *weight = rows->tensor->name;
+    size_t stem = strlen(weight) - (qk_str_ends(weight, ".weight") ? strlen(".weight") : 0);
+    struct qk_rows *block = qk_arena_alloc(b->arena, 2, sizeof *block);
     if (!block) {
         return qk_fail_nomem(err, "projection");
     }
-    *block = *rows;
-    *ret = (struct qk_projection){.n_blocks = 1, .blocks = block, .n_out = (size_t)rows->count, .n_in = n_in};
+    snprintf(name, sizeof name, "%.*s.bias", (int)stem, weight);
+    const struct qk_tensor *bias = qk_ckpt_find(b->ckpt, name);
+    if (bias) {
+        QK_TRY(qk_check_matrix(b, bias, false, rows->tensor->shape[0], 1, err));
+    }
+    block[0] = *rows;
+    block[1] = (struct qk_rows){bias, rows->first, rows->count, false};
+    *ret = (struct qk_projection){.n_blocks = 1,
+                                  .blocks = block,
+                                  .n_bias = bias ? 1 : 0,
+                                  .bias = bias ? block + 1 : NULL,
+                                  .n_out = (size_t)rows->count,
+                                  .n_in = n_in};
     return QK_OK;
 }
 

@@ -137,6 +137,23 @@ static enum qk_code read_shared(struct qk_model_builder *b, size_t layer, const 
                : QK_OK;
 }
 
+static enum qk_code read_groups(struct qk_model_builder *b, const struct qk_moe_names *m, struct qk_moe_spec *moe,
+                                struct qk_err *err)
+{
+    if (!m->groups_key) {
+        return QK_OK;
+    }
+    QK_TRY(qk_cfg_count(b, m->groups_key, 1, 1, moe->n_experts, &moe->n_groups, err));
+    QK_TRY(qk_cfg_count(b, m->kept_key, 1, 1, moe->n_groups, &moe->n_groups_kept, err));
+    moe->group_best = m->group_best ? m->group_best : 1;
+    size_t size = moe->n_experts / moe->n_groups;
+    if (moe->n_experts % moe->n_groups || size < moe->group_best || size * moe->n_groups_kept < moe->top_k) {
+        return qk_cfg_fail(b, err, m->groups_key, "%zu groups, of which %zu are kept, do not fit %zu of %zu experts",
+                           moe->n_groups, moe->n_groups_kept, moe->top_k, moe->n_experts);
+    }
+    return QK_OK;
+}
+
 static enum qk_code read_moe(struct qk_model_builder *b, size_t layer, const struct qk_moe_names *m,
                              enum qk_function function, struct qk_layer_spec *l, struct qk_err *err)
 {
@@ -155,6 +172,7 @@ static enum qk_code read_moe(struct qk_model_builder *b, size_t layer, const str
     if (m->scale_key) {
         QK_TRY(qk_cfg_number(b, m->scale_key, 1, &moe->scale, err));
     }
+    QK_TRY(read_groups(b, m, moe, err));
     moe->choice_bias = m->choice_bias ? qk_layer_find(b, layer, m->choice_bias) : NULL;
     if (moe->choice_bias && moe->choice_bias->n_elements != moe->n_experts) {
         return qk_fail(err, QK_EFORMAT, "%s: %s: not one value per expert", b->ckpt->path, moe->choice_bias->name);
@@ -176,6 +194,9 @@ enum qk_code qk_spec_mlp(struct qk_model_builder *b, const struct qk_block_names
         if (qk_layer_find(b, layer, router)) {
             return read_moe(b, layer, names->moe, function, l, err);
         }
+    }
+    if (names->up && !names->up[0]) {
+        return QK_OK;
     }
     struct qk_mlp_spec *mlp = qk_arena_alloc(b->arena, 1, sizeof *mlp);
     if (!mlp) {

@@ -122,7 +122,7 @@ enum qk_code qk_spec_norm(struct qk_model_builder *b, size_t layer, const char *
     snprintf(name, sizeof name, "%s.bias", module);
     norm.bias = kind == QK_NORM_LAYER ? qk_layer_find(b, layer, name) : NULL;
     bool shared = group && norm.weight->n_elements == group;
-    if ((norm.weight->n_elements != n && !shared) || (norm.bias && norm.bias->n_elements != n)) {
+    if ((norm.weight->n_elements != n && !shared) || (norm.bias && norm.bias->n_elements != norm.weight->n_elements)) {
         return qk_fail(err, QK_EFORMAT, "%s: %s: wrong number of elements (expected %zu, found %llu)", b->ckpt->path,
                        norm.weight->name, group ? group : n, (unsigned long long)norm.weight->n_elements);
     }
@@ -210,7 +210,8 @@ struct qk_mlp_spec *qk_spec_plain_mlp(struct qk_forward_spec *spec, size_t layer
 static enum qk_code check_complete(const struct qk_forward_spec *spec, struct qk_err *err)
 {
     for (size_t i = 0; i < spec->n_layers; i++) {
-        if (spec->layers[i].n_mixers == 0) {
+        const struct qk_layer_spec *l = &spec->layers[i];
+        if (l->n_mixers == 0 && !l->mlp && !l->moe) {
             return qk_fail(err, QK_EUNSUPPORTED, "%s: layer %zu: no forward pass for a mixer of kind '%s'",
                            spec->model->ckpt->path, i, spec->model->layers[i].mixer);
         }

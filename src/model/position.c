@@ -134,6 +134,36 @@ static enum qk_code read_scaling(const struct qk_model_builder *b, const struct 
     return QK_OK;
 }
 
+/* What scalings that look at the text's length do with short or long texts (model.h). */
+static enum qk_code read_length_rule(struct qk_model_builder *b, const struct qk_rope *rope, struct qk_position *ret,
+                                     struct qk_err *err)
+{
+    size_t n = rope->rotary_dim / 2;
+    const char *scaling = ret->scaling;
+    bool far = rope->original_max > 0 && rope->max_position > rope->original_max;
+    if (!strcmp(scaling, "dynamic") && rope->factor > 0 && rope->max_position > 0 && rope->rotary_dim > 2) {
+        ret->dynamic_factor = rope->factor;
+        ret->n_near = (size_t)rope->max_position;
+    }
+    if (strcmp(scaling, "longrope") != 0 || !far || !rope->short_factor) {
+        return QK_OK;
+    }
+    double *values = qk_arena_alloc(b->arena, n, sizeof *values);
+    if (!values) {
+        return qk_fail_nomem(err, "rotary frequencies");
+    }
+    for (size_t p = 0; p < n; p++) {
+        if (!(rope->short_factor[p] > 0)) {
+            return qk_cfg_fail(b, err, "short_factor", "value %zu is not positive (found %g)", p,
+                               rope->short_factor[p]);
+        }
+        values[p] = ret->inv_freq[p] * rope->long_factor[p] / rope->short_factor[p];
+    }
+    ret->near_freq = values;
+    ret->n_near = (size_t)rope->original_max;
+    return QK_OK;
+}
+
 enum qk_code qk_position_rope(struct qk_model_builder *b, const struct qk_rope_request *request, size_t head_dim,
                               struct qk_position *ret, struct qk_err *err)
 {
@@ -166,5 +196,5 @@ enum qk_code qk_position_rope(struct qk_model_builder *b, const struct qk_rope_r
         .scaling = qk_rope_scaling_name(rope.scaling),
         .attention_factor = attention_factor,
     };
-    return QK_OK;
+    return read_length_rule(b, &rope, ret, err);
 }

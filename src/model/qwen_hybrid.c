@@ -128,9 +128,11 @@ static enum qk_code forward_gated_delta(struct qk_model_builder *b, struct qk_fo
         .gate = {.function = QK_FUNCTION_SILU},
     };
     QK_TRY(qk_spec_qk(b, layer, &s->q, &s->k, err));
-    QK_TRY(qk_spec_conv(b, layer, "linear_attn.conv1d", 0, keys, true, &s->q_conv, err));
-    QK_TRY(qk_spec_conv(b, layer, "linear_attn.conv1d", keys, keys, true, &s->k_conv, err));
-    QK_TRY(qk_spec_conv(b, layer, "linear_attn.conv1d", 2 * keys, values, true, &s->v_conv, err));
+    enum qk_function act = QK_FUNCTION_NONE;
+    QK_TRY(qk_spec_function(b, "hidden_act", "silu", &act, err));
+    QK_TRY(qk_spec_conv(b, layer, "linear_attn.conv1d", 0, keys, act, &s->q_conv, err));
+    QK_TRY(qk_spec_conv(b, layer, "linear_attn.conv1d", keys, keys, act, &s->k_conv, err));
+    QK_TRY(qk_spec_conv(b, layer, "linear_attn.conv1d", 2 * keys, values, act, &s->v_conv, err));
     QK_TRY(qk_spec_decay(b, layer, "linear_attn", NULL, s->n_heads, s, err));
     QK_TRY(
         qk_spec_norm(b, layer, "linear_attn.norm", QK_NORM_RMS, false, eps, values, l->v_head_dim, &s->out_norm, err));

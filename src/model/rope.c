@@ -145,7 +145,10 @@ static enum qk_code apply_longrope(const struct qk_rope *rope, double *inv_freq,
         *attention_factor = rope->attention_factor;
         return QK_OK;
     }
-    double factor = positive(rope->original_max) ? rope->max_position / rope->original_max : rope->factor;
+    double factor = rope->factor;
+    if (factor == 0 && positive(rope->original_max)) {
+        factor = rope->max_position / rope->original_max;
+    }
     double context = original_context(rope);
     if (factor > 1 && context > 1) {
         *attention_factor = sqrt(1 + log(factor) / log(context));

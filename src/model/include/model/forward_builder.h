@@ -11,7 +11,8 @@
 struct qk_block_names {
     enum qk_norm_kind norm; /* QK_NORM_NONE means RMS */
     bool plus_one;
-    const char *eps_key;          /* NULL = "rms_norm_eps|layer_norm_eps|norm_eps" */
+    bool bare_norms;              /* none of the norms has weights */
+    const char *eps_key;          /* NULL = "rms_norm_eps|layer_norm_eps|norm_eps"; "" = not in the config */
     double eps;                   /* default; 0 = 1e-6 */
     const char *mixer_norm;       /* "input_layernorm" */
     const char *after_mixer_norm; /* none */
@@ -22,7 +23,7 @@ struct qk_block_names {
     bool by_group;
     bool transposed;
     const char *gate_up;            /* gate rows over up rows in one module */
-    const char *gate, *up, *down;   /* "mlp.gate_proj" …; gate "" = plain MLP */
+    const char *gate, *up, *down;   /* "mlp.gate_proj" …; gate "" = plain MLP, up "" = none */
     const char *function_key;       /* "hidden_act|hidden_activation|activation_function" */
     const char *function;           /* default "silu" */
     const struct qk_moe_names *moe; /* tried first: layers that have its router are mixtures */
@@ -40,6 +41,8 @@ struct qk_moe_names {
     const char *renormalise_key;
     bool renormalise; /* default */
     const char *scale_key;
+    const char *groups_key, *kept_key; /* groups of experts; NULL = none */
+    size_t group_best;                 /* scores that make a group's rank; 0 = 1 */
 };
 
 /* Everything of a model whose layers are softmax attention as built, and all but the mixers of other layers. */
@@ -68,12 +71,13 @@ enum qk_code qk_spec_vector(struct qk_model_builder *b, size_t layer, const char
 enum qk_code qk_spec_norm(struct qk_model_builder *b, size_t layer, const char *module, enum qk_norm_kind kind,
                           bool plus_one, double eps, size_t n, size_t group, struct qk_norm_spec *ret,
                           struct qk_err *err) QK_CHECKED;
-/* Channels [first, first + n) of a convolution's ".weight" (channels, 1, width) and ".bias". */
+/* Channels [first, first + n) of a convolution's ".weight" (channels, 1, width) and ".bias"; function behind it. */
 enum qk_code qk_spec_conv(struct qk_model_builder *b, size_t layer, const char *module, size_t first, size_t n,
-                          bool activate, struct qk_conv_spec *ret, struct qk_err *err) QK_CHECKED;
+                          enum qk_function function, struct qk_conv_spec *ret, struct qk_err *err) QK_CHECKED;
 /* The same of one convolution that is stored as n_modules tensors, one after another, without bias. */
 enum qk_code qk_spec_conv_parts(struct qk_model_builder *b, size_t layer, const char *const *modules, size_t n_modules,
-                                size_t first, size_t n, struct qk_conv_spec *ret, struct qk_err *err) QK_CHECKED;
+                                size_t first, size_t n, enum qk_function function, struct qk_conv_spec *ret,
+                                struct qk_err *err) QK_CHECKED;
 /* The norms of q and k as built, for heads of head_dim. */
 void qk_spec_qk_norms(const struct qk_layer *layer, double eps, struct qk_norm_spec *ret_q, struct qk_norm_spec *ret_k);
 enum qk_code qk_spec_eps(const struct qk_model_builder *b, const struct qk_block_names *names, double *ret,

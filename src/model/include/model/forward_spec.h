@@ -65,6 +65,7 @@ struct qk_softmax_spec {
     struct qk_projection q, k, v, o;
     const struct qk_latent_spec *latent; /* NULL = plain */
     struct qk_norm_spec q_norm, k_norm;
+    double clip; /* q, k and v to [−clip, clip] as projected; 0 = off */
     const struct qk_position *position;
     double scale, softcap;
     double q_multiplier;              /* 0 = 1 */
@@ -79,7 +80,7 @@ struct qk_conv_spec {
     const struct qk_rows *weight; /* blocks of channels, each channel width taps */
     struct qk_rows bias;          /* (channels), or tensor NULL */
     size_t width;
-    bool activate; /* SiLU behind it */
+    enum qk_function function; /* behind it */
 };
 
 /* Linear attention of every kind: lightning, gated delta rule, KDA, Mamba 2 (q = C, k = B, v = Δ x). */
@@ -150,6 +151,9 @@ struct qk_moe_spec {
     bool sigmoid;                        /* scores by sigmoid, else softmax over all experts */
     bool renormalise;                    /* chosen weights to sum one */
     double scale;                        /* of the chosen weights */
+    /* only experts of the best n_groups_kept of n_groups groups are chosen; a group's rank is the sum of its
+     * group_best best scores. n_groups 0 or 1: no groups. */
+    size_t n_groups, n_groups_kept, group_best;
     size_t n_experts, top_k;
     const struct qk_mlp_spec *experts;
     const struct qk_mlp_spec *shared; /* NULL = none */

@@ -89,6 +89,12 @@ struct qk_position {
     double theta;
     const char *scaling;     /* "default" "linear" "llama3" "yarn" "longrope" "dynamic" */
     double attention_factor; /* yarn / longrope factor on cos and sin, else 1 */
+    /* Two ways of scaling look at the length of the text. longrope: texts of at most n_near tokens turn by near_freq
+     * (NULL = there is no such border). dynamic: beyond n_near tokens, θ is raised by dynamic_factor (0 = it is not).
+     */
+    const double *near_freq;
+    size_t n_near;
+    double dynamic_factor;
 };
 
 enum qk_qk_norm_kind {

@@ -6,7 +6,7 @@
  *             between them blended linearly in original/wavelength
  *   yarn      per dimension blend of plain and interpolated frequencies, ramp from beta_fast to beta_slow rotations
  * over the original context (arXiv 2309.00071); cos and sin times attention_factor longrope  inv_freq / long_factor[p]
- * beyond the original context, / short_factor[p] within (arXiv 2402.13753)
+ * where max_position is beyond the original context, / short_factor[p] otherwise (arXiv 2402.13753)
  *
  * Same numbers as the reference implementations in transformers, in double precision. */
 #ifndef QK_MODEL_ROPE_H
