@@ -116,9 +116,15 @@ static void line_style(const struct qk_run_view *view, size_t checkpoint, char *
     (void)snprintf(out, cap, "linewidth 1.2 dashtype 1 linecolor rgb '%s'", n_others <= 3 ? colours[rank] : colour);
 }
 
-static size_t name_columns(bool wide)
+/* As many names in a row as the longest of them leaves room for. */
+static size_t name_columns(const struct qk_run_view *view, bool wide)
 {
-    return wide ? 4 : 2;
+    size_t longest = 0, most = wide ? 6 : 3;
+    for (size_t c = 0; c < view->n_checkpoints; c++) {
+        size_t n = strlen(view->checkpoints[c]);
+        longest = n > longest ? n : longest;
+    }
+    return longest <= 9 ? most : longest <= 14 && wide ? 4 : 2;
 }
 
 static size_t n_named(const struct qk_run_view *view)
@@ -128,14 +134,14 @@ static size_t n_named(const struct qk_run_view *view)
 
 static double head_height(const struct qk_run_view *view, bool wide)
 {
-    size_t columns = name_columns(wide);
+    size_t columns = name_columns(view, wide);
     return 0.1 + 0.36 * (double)((n_named(view) + columns - 1) / columns);
 }
 
 /* Which line is which checkpoint. */
 static void draw_head(struct qk_sheet *sheet, const struct qk_run_view *view)
 {
-    size_t columns = name_columns(sheet->wide);
+    size_t columns = name_columns(view, sheet->wide);
     for (size_t c = 0; c < n_named(view); c++) {
         double x = 0.15 + (double)(c % columns) * (sheet->width - 0.2) / (double)columns;
         double y = sheet->height - 0.28 - 0.36 * (double)(c / columns);

@@ -15,13 +15,13 @@
 /* What stands on the y axis: far attention, or the distance scale where no base head looks far. */
 struct measure {
     const char *metric, *title;
-    double sign;  /* of a loss */
-    double floor; /* lower values are drawn here */
+    double sign;   /* of a loss */
+    bool has_gain; /* negative values are gains, which may be many times the losses that the figure is about */
 };
 
 static const struct measure measures[] = {
-    {"tail_loss", "share of far attention lost", 1, -1},
-    {"distance_shift", "shift in log2 tokens", -1, -INFINITY},
+    {"tail_loss", "share of far attention lost", 1, true},
+    {"distance_shift", "shift in log2 tokens", -1, false},
 };
 
 struct point {
@@ -35,6 +35,7 @@ struct cloud {
     const struct measure *measure;
     struct point *points; /* largest loss first */
     size_t n, n_still, n_below, n_named, n_placed;
+    double floor; /* lower values are drawn here */
     struct qk_range x, y;
     struct qk_box box;
     double *places; /* (n, 2) cm */
@@ -70,6 +71,12 @@ static bool point_at(const struct qk_values *drift, const struct qk_values *loss
     return isfinite(ret->x) && isfinite(ret->y);
 }
 
+/* Where gains are cut off: at once and a half the largest loss, rounded up to a multiple of 0.05. */
+static double floor_of(double largest_loss)
+{
+    return largest_loss > 0 ? -fmin(1, 0.05 * ceil(1.5 * largest_loss / 0.05)) : -1;
+}
+
 /* One pair of axes for all checkpoints of the run. */
 static void find_ranges(const struct qk_run_view *view, struct cloud *cloud)
 {
@@ -80,13 +87,15 @@ static void find_ranges(const struct qk_run_view *view, struct cloud *cloud)
             struct point p;
             if (point_at(&drift, &loss, i, &p)) {
                 qk_range_add(&cloud->x, p.x);
-                lo = fmin(lo, fmax(p.y, cloud->measure->floor));
+                lo = fmin(lo, p.y);
                 hi = fmax(hi, p.y);
             }
         }
     }
     qk_range_finish(&cloud->x, false);
     qk_range_lift_zero(&cloud->x);
+    cloud->floor = cloud->measure->has_gain ? floor_of(hi) : -INFINITY;
+    lo = fmax(lo, cloud->floor);
     double room = hi > lo ? 0.08 * (hi - lo) : 0.5;
     cloud->y = (struct qk_range){.lo = lo - room, .hi = hi + 2 * room}; /* names above the topmost points */
 }
@@ -118,8 +127,8 @@ static void collect(const struct qk_run_view *view, struct cloud *cloud)
         }
         p.loss = cloud->measure->sign * p.y;
         p.implied = qk_run_view_is_implied(view->table, view->checkpoints[view->current], p.layer);
-        cloud->n_below += p.y < cloud->measure->floor;
-        p.y = fmax(p.y, cloud->measure->floor);
+        cloud->n_below += p.y < cloud->floor;
+        p.y = fmax(p.y, cloud->floor);
         if (cloud->points != NULL) {
             cloud->points[cloud->n] = p;
         }
@@ -165,7 +174,7 @@ static const struct {
 } kinds[N_WHICH] = {
     [SOFTMAX] = {"heads with softmax attention", "softmax", QK_INK_Q, 7},
     [IMPLIED] = {"heads of linear layers, implied mixing", "linear (implied)", "#8f8f8f", 6},
-    [NAMED] = {"heads that lost most", "lost most", QK_INK_K, 7},
+    [NAMED] = {"heads that lost most", "lost most: layer.head", QK_INK_K, 7},
 };
 
 static enum which which_of(const struct cloud *cloud, size_t i)
@@ -175,7 +184,7 @@ static enum which which_of(const struct cloud *cloud, size_t i)
 
 static void plot_points(struct qk_sheet *sheet, const struct cloud *cloud)
 {
-    double size = cloud->n > 2000 ? 0.15 : cloud->n > 300 ? 0.22 : 0.35;
+    double size = cloud->n > 2000 ? 0.15 : cloud->n > 300 ? 0.22 : cloud->n > 100 ? 0.35 : 0.5;
     if (cloud->n == 0) {
         qk_sheet_no_data(sheet);
         return;
@@ -235,7 +244,8 @@ static void add_notes(struct qk_sheet *sheet, const struct cloud *cloud)
         qk_grid_note(sheet, line++, text);
     }
     if (cloud->n_below > 0) {
-        (void)snprintf(text, sizeof text, "heads below −1, drawn at −1: %zu", cloud->n_below);
+        (void)snprintf(text, sizeof text, "heads below −%g, drawn at −%g: %zu", -cloud->floor, -cloud->floor,
+                       cloud->n_below);
         qk_grid_note(sheet, line, text);
     }
 }
