@@ -172,21 +172,27 @@ static void add_selected(const struct qk_distance_plan *plan, size_t t, size_t f
     }
 }
 
+/* Row of an answer-predicting position t; a times scale are the weights of the keys from first_key to t. */
+static void add_answer(const struct qk_distance_plan *plan, size_t t, size_t first_key, const float *a, double scale,
+                       struct qk_distance_sums *sums)
+{
+    size_t n = t + 1 - first_key;
+    sums->scalar[QK_SUM_ANSWER_QUERIES] += 1.0;
+    sums->scalar[QK_SUM_ANSWER_NEEDLE] += scale * needle_mass(plan, first_key, n, a);
+    if (sums->strongest != NULL) {
+        sums->strongest[plan->answer_number[t]] = (uint32_t)strongest_key(first_key, n, a);
+    }
+}
+
 void qk_distance_add_row(const struct qk_distance_plan *plan, size_t t, size_t first_key, size_t n, const float *a,
                          struct qk_distance_sums *sums)
 {
-    bool answers = plan->answer != NULL && plan->answer[t];
     assert(first_key <= t && n > t - first_key);
-    n = t + 1 - first_key;
-    if (answers) {
-        sums->scalar[QK_SUM_ANSWER_QUERIES] += 1.0;
-        sums->scalar[QK_SUM_ANSWER_NEEDLE] += needle_mass(plan, first_key, n, a);
-        if (sums->strongest != NULL) {
-            sums->strongest[plan->answer_number[t]] = (uint32_t)strongest_key(first_key, n, a);
-        }
+    if (plan->answer != NULL && plan->answer[t]) {
+        add_answer(plan, t, first_key, a, 1.0, sums);
     }
     if (plan->selected[t]) {
-        add_selected(plan, t, first_key, n, a, sums);
+        add_selected(plan, t, first_key, t + 1 - first_key, a, sums);
     }
 }
 
@@ -230,9 +236,7 @@ void qk_distance_add_block(const struct qk_distance_plan *plan, const struct qk_
     for (size_t r = 0; r < b->n_rows; r++) {
         size_t t = b->first_position + r;
         if (plan->answer != NULL && plan->answer[t]) {
-            sums->scalar[QK_SUM_ANSWER_QUERIES] += 1.0;
-            sums->scalar[QK_SUM_ANSWER_NEEDLE] +=
-                b->scale[r] * needle_mass(plan, b->first_key, t + 1 - b->first_key, b->a + r * b->ld);
+            add_answer(plan, t, b->first_key, b->a + r * b->ld, b->scale[r], sums);
         }
         if (plan->selected[t]) {
             spread_row(b, r, n_sink, sink_profile, profile, sums->scalar);

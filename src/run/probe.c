@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "forward/runner.h"
 #include "probe_copies.h"
+#include "probe_cost.h"
 #include "probe_run.h"
 
 /* Residual streams of a batch of sequences take at most this many bytes, unless one alone takes more. */
@@ -33,6 +34,8 @@ struct probe_batch {
     double *nll;                      /* (n) sums */
     struct qk_probe_copies *copies;   /* (n) */
     struct qk_arena *arena;
+    float *block_work; /* per worker block_floats, for blocks of rows */
+    size_t block_floats;
     struct qk_forward_place place; /* of the observer and of the heads in the pool */
     const struct qk_linear_view *view;
     unsigned char *scratch;
@@ -139,12 +142,16 @@ static enum qk_code on_rows(void *ctx, const struct qk_attention_rows *rows, siz
     struct qk_distance_sums sums =
         qk_probe_sums_at(&b->nodes, b->numbers[b->place.sequence], b->place.layer, rows->head);
     sums.strongest = qk_probe_copies_of(&b->copies[b->place.sequence], b->place.layer, rows->head);
-    (void)worker;
+    struct qk_distance_block block = {.first_position = rows->first_position,
+                                      .n_rows = rows->n_rows,
+                                      .first_key = rows->first_key,
+                                      .n_keys = rows->n_keys,
+                                      .ld = rows->ld,
+                                      .a = rows->a,
+                                      .scale = rows->scale,
+                                      .entropy = rows->entropy};
     (void)err;
-    for (size_t r = 0; r < rows->n_rows; r++) {
-        qk_distance_add_row(plan, rows->first_position + r, rows->first_key, rows->n_keys, rows->a + r * rows->ld,
-                            &sums);
-    }
+    qk_distance_add_block(plan, &block, b->block_work + worker * b->block_floats, &sums);
     return QK_OK;
 }
 
@@ -156,7 +163,7 @@ static enum qk_code on_attention(void *ctx, const struct qk_forward_place *place
         return QK_OK;
     }
     QK_TRY(begin_layer(b, place, attention->n_heads, err));
-    *ret = (struct qk_attention_observer){.ctx = b, .rows = on_rows};
+    *ret = (struct qk_attention_observer){.ctx = b, .rows = on_rows, .unscaled = true};
     return QK_OK;
 }
 
@@ -251,6 +258,15 @@ static enum qk_code run_batch(struct probe_batch *b, struct qk_runner *runner, s
     b->nll = qk_arena_alloc(b->arena, b->n, sizeof(*b->nll));
     b->copies = qk_arena_alloc(b->arena, b->n, sizeof(*b->copies));
     if (sequences == NULL || b->softmax == NULL || b->linear == NULL || b->nll == NULL || b->copies == NULL) {
+        return qk_fail_nomem(err, "probe batch");
+    }
+    b->block_floats = 0;
+    for (size_t i = 0; i < b->n; i++) {
+        size_t floats = qk_distance_block_work(b->set->sequences[b->numbers[i]].n);
+        b->block_floats = floats > b->block_floats ? floats : b->block_floats;
+    }
+    b->block_work = qk_arena_alloc(b->arena, qk_pool_size(b->pool) * b->block_floats, sizeof(*b->block_work));
+    if (b->block_work == NULL) {
         return qk_fail_nomem(err, "probe batch");
     }
     for (size_t i = 0; i < b->n; i++) {
@@ -395,32 +411,48 @@ enum qk_code qk_probe_run(struct qk_table *table, const struct qk_run_input *inp
     return code;
 }
 
-enum qk_code qk_probe_memory(const struct qk_run_input *input, const struct qk_probe_set *set,
-                             const struct qk_probe_options *options, struct qk_pool *pool, size_t *ret,
-                             struct qk_err *err)
+/* Adds the batches of a run of one checkpoint to the plan. */
+static void plan_batches(struct probe_batch *b, const struct qk_runner *runner, size_t *lengths,
+                         struct qk_probe_plan *plan)
+{
+    size_t next = 0, tokens;
+    while ((tokens = fill_batch(b, &next)) > 0) {
+        for (size_t i = 0; i < b->n; i++) {
+            lengths[i] = b->set->sequences[b->numbers[i]].n;
+            plan->longest = lengths[i] > plan->longest ? lengths[i] : plan->longest;
+            plan->flops += qk_probe_flops(qk_runner_spec(runner), b->options, lengths[i]);
+        }
+        size_t bytes = qk_runner_memory(runner, b->n, lengths);
+        plan->memory = bytes > plan->memory ? bytes : plan->memory;
+        plan->n_tokens += tokens;
+        plan->n_sequences += b->n;
+        plan->n_batches++;
+    }
+}
+
+enum qk_code qk_probe_make_plan(const struct qk_table *table, const struct qk_run_input *input,
+                                const struct qk_probe_set *set, const struct qk_probe_options *options,
+                                struct qk_pool *pool, struct qk_probe_plan *ret, struct qk_err *err)
 {
     struct probe_batch b = {.input = input, .set = set, .options = options, .pool = pool};
+    struct qk_probe_plan plan = {.weight_bytes = input->ckpt->total_bytes};
     struct qk_runner *runner = NULL;
-    size_t next = 0, most = 0;
     QK_TRY(qk_runner_new(input->model, pool, NULL, &runner, err));
     b.numbers = qk_calloc(set->n, sizeof(*b.numbers));
     size_t *lengths = qk_calloc(set->n, sizeof(*lengths));
+    enum qk_code code = QK_OK;
     if (b.numbers == NULL || lengths == NULL) {
-        qk_free(b.numbers);
-        qk_free(lengths);
-        qk_runner_free(runner);
-        return qk_fail_nomem(err, "probe run");
+        code = qk_fail_nomem(err, "probe run");
+    } else {
+        plan_batches(&b, runner, lengths, &plan);
     }
-    while (fill_batch(&b, &next) > 0) {
-        for (size_t i = 0; i < b.n; i++) {
-            lengths[i] = set->sequences[b.numbers[i]].n;
-        }
-        size_t bytes = qk_runner_memory(runner, b.n, lengths);
-        most = bytes > most ? bytes : most;
+    for (size_t i = 0; i < table->n_nodes; i++) {
+        plan.result_bytes += table->nodes[i]->is_group ? 0 : table->nodes[i]->n_values * sizeof(double);
     }
     qk_free(b.numbers);
     qk_free(lengths);
     qk_runner_free(runner);
-    *ret = most;
+    QK_TRY(code);
+    *ret = plan;
     return QK_OK;
 }

@@ -14,7 +14,7 @@
 #include "base/alloc.h"
 #include "base/rng.h"
 
-enum { MAX_TOKENS = 1100 };
+enum { MAX_TOKENS = 1100, BLOCK_ROWS = 40 };
 
 /* One head on one sequence. */
 struct head_case {
@@ -139,13 +139,45 @@ static void make_memory(const struct head_case *c, struct memory *m)
 
 static void close_to(const char *what, double expected, double found, double scale)
 {
-    /* rows are float32, their logarithm a polynomial of relative error 4e-7, sums double */
+    /* rows are float32, their logarithm a polynomial of relative error 4e-7, sums double, those by distance float32
+     * over a block's rows: of terms of one sign, they wander off by about sqrt(BLOCK_ROWS) / 2 roundings */
     if (!(fabs(expected - found) <= 5e-7 * (fabs(expected) + scale))) {
         fail_msg("%s: expected %.17g, found %.17g", what, expected, found);
     }
 }
 
-static void run_case(const struct head_case *c)
+/* Rows of a block as attention leaves them, a power of two away from the weights. */
+struct gathered {
+    struct qk_distance_block block;
+    float *a, *work;
+    double scale[BLOCK_ROWS], entropy[BLOCK_ROWS];
+};
+
+static void gather_row(struct gathered *g, const struct head_case *c, size_t t, size_t first, const float *row,
+                       const struct qk_distance_plan *plan, struct qk_distance_sums *sums)
+{
+    struct qk_distance_block *b = &g->block;
+    size_t r = b->n_rows++;
+    if (r == 0) {
+        size_t ld = c->n_tokens + 3;
+        *b = (struct qk_distance_block){t, 1, first, 0, ld, g->a, g->scale, g->entropy};
+        memset(g->a, 0, BLOCK_ROWS * ld * sizeof(*g->a));
+    }
+    g->scale[r] = ldexp(1.0, (int)(t % 9) - 4);
+    g->entropy[r] = 0.0;
+    for (size_t s = first; s <= t; s++) {
+        double a = (double)row[s - first];
+        g->a[r * b->ld + s - b->first_key] = (float)(a / g->scale[r]);
+        g->entropy[r] -= a > 0.0 ? a * log(a) : 0.0;
+    }
+    if (b->n_rows == BLOCK_ROWS || t + 1 == c->n_tokens) {
+        b->n_keys = t + 1 - b->first_key;
+        qk_distance_add_block(plan, b, g->work, sums);
+        b->n_rows = 0;
+    }
+}
+
+static void run_case_as(const struct head_case *c, bool blocks)
 {
     struct memory m;
     struct naive *n = calloc(1, sizeof(*n));
@@ -162,6 +194,9 @@ static void run_case(const struct head_case *c)
     struct qk_err err;
     assert_int_equal(qk_distance_plan_ramp(&plan, m.arena, &err), QK_OK);
     struct qk_distance_sums sums = {m.scalar, m.bins, m.tail, m.profile, c->spans ? m.strongest : NULL};
+    struct gathered gathered = {.a = calloc(BLOCK_ROWS * (c->n_tokens + 3), sizeof(float)),
+                                .work = calloc(qk_distance_block_work(c->n_tokens), sizeof(float))};
+    assert_true(gathered.a != NULL && gathered.work != NULL);
     struct qk_rng rng;
     qk_rng_seed(&rng, c->n_tokens * 31 + c->n_sink);
     double queries = 0.0;
@@ -170,8 +205,11 @@ static void run_case(const struct head_case *c)
         memset(m.row, 0, (c->n_tokens + 8) * sizeof(*m.row));
         draw_row(&rng, c, t, first, m.row);
         naive_row(c, &m, t, first, m.row, n);
-        /* a block's rows may reach beyond the query */
-        qk_distance_add_row(&plan, t, first, t + 1 - first + t % 4, m.row, &sums);
+        if (blocks) {
+            gather_row(&gathered, c, t, first, m.row, &plan, &sums);
+        } else { /* a block's rows may reach beyond the query */
+            qk_distance_add_row(&plan, t, first, t + 1 - first + t % 4, m.row, &sums);
+        }
         queries += m.selected[t] ? 1.0 : 0.0;
     }
     for (size_t k = 0; k < QK_N_DISTANCE_SUMS; k++) {
@@ -195,7 +233,15 @@ static void run_case(const struct head_case *c)
         close_to("profile", n->profile[d], m.profile[d], 1e-6);
     }
     qk_arena_free(m.arena);
+    free(gathered.a);
+    free(gathered.work);
     free(n);
+}
+
+static void run_case(const struct head_case *c)
+{
+    run_case_as(c, false);
+    run_case_as(c, true);
 }
 
 static void test_rows_against_definition(void **state)

@@ -260,7 +260,7 @@ struct attention {
     struct qk_attention_observer observer;
     struct qk_distance_plan plan;
     double *scalar, *bins, *tail; /* per head */
-    float *block;                 /* per worker: rows of weights */
+    float *block, *work;          /* per worker: rows of weights; of the histogram */
 };
 
 enum { ROWS = 64 };
@@ -274,13 +274,18 @@ static struct qk_distance_sums sums_of(const struct attention *a, size_t head)
 
 static enum qk_code on_rows(void *ctx, const struct qk_attention_rows *rows, size_t worker, struct qk_err *err)
 {
-    (void)worker, (void)err;
+    (void)err;
     const struct attention *a = ctx;
     struct qk_distance_sums sums = sums_of(a, rows->head);
-    for (size_t r = 0; r < rows->n_rows; r++) {
-        qk_distance_add_row(&a->plan, rows->first_position + r, rows->first_key, rows->n_keys, rows->a + r * rows->ld,
-                            &sums);
-    }
+    struct qk_distance_block block = {.first_position = rows->first_position,
+                                      .n_rows = rows->n_rows,
+                                      .first_key = rows->first_key,
+                                      .n_keys = rows->n_keys,
+                                      .ld = rows->ld,
+                                      .a = rows->a,
+                                      .scale = rows->scale,
+                                      .entropy = rows->entropy};
+    qk_distance_add_block(&a->plan, &block, a->work + worker * qk_distance_block_work(a->plan.n_tokens), &sums);
     return QK_OK;
 }
 
@@ -353,7 +358,8 @@ static void run_attention(const char *ckpt, const uint64_t *n)
     a.bins = a.scalar + heads * QK_N_DISTANCE_SUMS;
     a.tail = a.bins + heads * a.plan.n_bins;
     a.block = get(qk_alloc_aligned(qk_pool_size(pool) * ROWS * tokens, sizeof *a.block));
-    a.observer = (struct qk_attention_observer){.ctx = &a, .rows = on_rows};
+    a.work = get(qk_alloc_aligned(qk_pool_size(pool) * qk_distance_block_work(tokens), sizeof *a.work));
+    a.observer = (struct qk_attention_observer){.ctx = &a, .rows = on_rows, .unscaled = true};
     double bare = best_of(bare_round, &a), seen = best_of(observed_round, &a), products = best_of(products_round, &a);
     printf("bare=%.6g histogram=%.6g products=%.6g mean_distance=%.9g\n", bare, seen, products,
            a.scalar[QK_SUM_DISTANCE] / a.scalar[QK_SUM_QUERIES]);
@@ -362,6 +368,7 @@ static void run_attention(const char *ckpt, const uint64_t *n)
     qk_free(v);
     qk_free(a.at.out);
     qk_free(a.block);
+    qk_free(a.work);
     qk_free(a.scalar);
     qk_free(selected);
     qk_arena_free(arena);
