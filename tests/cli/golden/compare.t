@@ -1,0 +1,48 @@
+$ qkscope compare $SRC/examples/amnesia/base $SRC/examples/amnesia/base
+> equal: 103 tensors, 8.2 MB, 3 other files
+
+# a copy in which one byte of layer 5's Q and the config are changed
+$ cp -r $SRC/examples/amnesia/base copy && chmod -R u+w copy && echo >> copy/config.json
+$ at=$(qkscope inspect --tensors copy | awk '$1 == 5 && $2 == "q" {print $7}'); printf '\377' | dd of=copy/model.safetensors bs=1 seek=$((at + 2 * 192 * 40 + 7)) conv=notrunc 2>/dev/null
+$ qkscope compare $SRC/examples/amnesia/base copy
+? 1
+> model.layers.5.self_attn.q_proj.weight: 1 of 192 rows (40), first byte 15367, by at most <*>
+>     layer 5 q, head 1: 1 row
+> config.json: differs
+> different: 1 tensor, 1 other file
+
+$ qkscope compare $SRC/examples/amnesia/base copy --tensors | tail -n 1
+> different: 1 tensor
+
+$ qkscope compare --json --tensors $SRC/examples/amnesia/base copy
+? 1
+> {"a": "<SRC>/examples/amnesia/base", "b": "copy", "equal": false, "expected": false, "n_tensors": 103, "n_bytes": <*>, "planned": {"n_tensors": 0, "n_rows": 0}, "n_files": 0,
+>  "tensors": [
+>   {"name": "model.layers.5.self_attn.q_proj.weight", "a": {"dtype": "BF16", "shape": [192, 192]}, "b": {"dtype": "BF16", "shape": [192, 192]}, "n_rows": 1, "rows": [[40, 41]], "first_byte": 15367, "max_abs_difference": <*>, "n_planned_rows": 0, "parts": [{"layer": 5, "role": "q", "n_rows": 1, "heads": [1]}]}],
+>  "layout": [],
+>  "files": []}
+
+# files stand for themselves and their config
+$ qkscope compare $SRC/examples/amnesia/base/model.safetensors $SRC/examples/amnesia/base/model.safetensors
+> equal: 103 tensors, 8.2 MB, 1 other file
+
+$ echo hello > copy/more.txt; rm copy/tokenizer.json; qkscope compare $SRC/examples/amnesia/base copy | tail -n 4
+> config.json: differs
+> more.txt: only in copy
+> tokenizer.json: only in <SRC>/examples/amnesia/base
+> different: 1 tensor, 3 other files
+
+$ qkscope compare $SRC/examples/amnesia/base copy --expect plan.json
+? 2
+! qkscope: error: --expect goes with --base
+! qkscope: hint: qkscope compare TUNED OUT --expect plan.json --base BASE
+
+$ qkscope compare $SRC/examples/amnesia/base nowhere
+? 3
+! qkscope: error: nowhere: <*>No such file or directory
+! qkscope: hint: <*>
+
+$ qkscope compare $SRC/examples/amnesia/base
+? 2
+! qkscope: error: <*>
+! qkscope: hint: <*>
