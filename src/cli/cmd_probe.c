@@ -199,20 +199,28 @@ static enum qk_code print_summary(struct probe_command *p, struct qk_err *err)
 /* With -v: how much there is to do and what it takes. */
 static enum qk_code tell_plan(struct probe_command *p, struct qk_pool *pool, struct qk_err *err)
 {
+    struct qk_probe_plan plan;
+    struct qk_str need = {0}, weights = {0}, results = {0};
     if (qk_cli_verbosity(p->cli) < 1) {
         return QK_OK;
     }
-    size_t bytes, tokens = 0;
-    struct qk_str need = {0};
-    QK_TRY(qk_probe_memory(&p->c.inputs[p->base], &p->set, &p->options, pool, &bytes, err));
-    for (size_t i = 0; i < p->set.n; i++) {
-        tokens += p->set.sequences[i].n;
+    QK_TRY(qk_probe_make_plan(p->table, &p->c.inputs[p->base], &p->set, &p->options, pool, &plan, err));
+    qk_str_add_bytes(&need, plan.memory);
+    qk_str_add_bytes(&weights, plan.weight_bytes);
+    qk_str_add_bytes(&results, plan.result_bytes);
+    bool failed = need.failed || weights.failed || results.failed;
+    if (!failed) {
+        qk_cli_detail(p->cli, "sequences: %zu, tokens: %zu, in the longest: %zu, checkpoints: %zu", plan.n_sequences,
+                      plan.n_tokens, plan.longest, p->c.n);
+        qk_cli_detail(p->cli, "for each checkpoint: %.3g TFLOP; batches: %zu, each reads %s of weights",
+                      plan.flops / 1e12, plan.n_batches, weights.s);
+        qk_cli_detail(p->cli, "%zu threads, at most %s of working memory, and %s of results", qk_pool_size(pool),
+                      need.s, results.s);
     }
-    qk_str_add_bytes(&need, bytes);
-    qk_cli_detail(p->cli, "%zu probes of %zu tokens in all, the longest %zu; %zu threads, at most %s of working memory",
-                  p->set.n, tokens, p->set.longest, qk_pool_size(pool), need.failed ? "?" : need.s);
     qk_str_release(&need);
-    return QK_OK;
+    qk_str_release(&weights);
+    qk_str_release(&results);
+    return failed ? qk_fail_nomem(err, "plan") : QK_OK;
 }
 
 static enum qk_code on_batch(void *ctx, const struct qk_table *table, struct qk_err *err)
@@ -255,9 +263,9 @@ static enum qk_code measure(struct probe_command *p, struct qk_err *err)
     struct qk_pool *pool;
     QK_TRY(qk_cli_pool(p->cli, &pool, err));
     qk_cli_progress_unit(p->cli, "tokens");
-    QK_TRY(tell_plan(p, pool, err));
     QK_TRY(qk_table_new(&p->table, err));
     QK_TRY(qk_probe_prepare(p->table, p->c.inputs, p->c.n, p->base, &p->set, &p->options, err));
+    QK_TRY(tell_plan(p, pool, err));
     QK_TRY(resume(p, err));
     p->options.on_batch = on_batch;
     p->options.on_batch_ctx = p;

@@ -64,10 +64,18 @@ enum qk_code qk_probe_resume(struct qk_table *table, const struct qk_table *part
 enum qk_code qk_probe_run(struct qk_table *table, const struct qk_run_input *inputs, size_t n, size_t i,
                           const struct qk_probe_set *set, const struct qk_probe_options *options, struct qk_pool *pool,
                           const struct qk_progress *progress, struct qk_err *err) QK_CHECKED;
-/* Bytes that the forward pass over the largest batch of the part holds at most, the results apart. */
-enum qk_code qk_probe_memory(const struct qk_run_input *input, const struct qk_probe_set *set,
-                             const struct qk_probe_options *options, struct qk_pool *pool, size_t *ret,
-                             struct qk_err *err) QK_CHECKED;
+/* What a run takes, told beforehand. */
+struct qk_probe_plan {
+    size_t n_sequences, n_tokens, longest, n_batches; /* of each checkpoint */
+    size_t memory;                                    /* bytes that the largest batch's forward pass holds at most */
+    size_t result_bytes;                              /* bytes of the table, which is held all the time */
+    uint64_t weight_bytes;                            /* read once per batch */
+    double flops;                                     /* of matrix products and attention, per checkpoint */
+};
+/* For one checkpoint of a prepared table, sequences that are there already included. */
+enum qk_code qk_probe_make_plan(const struct qk_table *table, const struct qk_run_input *input,
+                                const struct qk_probe_set *set, const struct qk_probe_options *options,
+                                struct qk_pool *pool, struct qk_probe_plan *ret, struct qk_err *err) QK_CHECKED;
 /* Adds the metrics of every /probe/NAME whose rows are all there, and /routing/NAME where the base's are too. What is
  * there already stays; a table without probes is left as it is. */
 enum qk_code qk_probe_finish(struct qk_table *table, struct qk_err *err) QK_CHECKED;
