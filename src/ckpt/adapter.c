@@ -48,6 +48,22 @@ enum qk_code qk_adapter_read(const struct qk_adapter *adapter, const struct qk_t
     return qk_file_read_at(adapter->file->fd, adapter->file->path, t->offset + at, n, buf, err);
 }
 
+void qk_adapter_files(const struct qk_adapter *adapter, struct qk_ckpt *ret)
+{
+    *ret = (struct qk_ckpt){.name = adapter->path,
+                            .path = adapter->path,
+                            .dir = adapter->path,
+                            .config_path = adapter->config_path,
+                            .n_tensors = adapter->n_tensors,
+                            .tensors = adapter->tensors,
+                            .n_shards = 1,
+                            .shards = adapter->file};
+    memcpy(ret->header_sha256, adapter->file->header_sha256, sizeof ret->header_sha256);
+    for (size_t i = 0; i < adapter->n_tensors; i++) {
+        ret->total_bytes += adapter->tensors[i].n_bytes;
+    }
+}
+
 static void release(void *ctx)
 {
     struct open_adapter *open = ctx;

@@ -13,6 +13,7 @@
 #include "base/hash.h"
 #include "base/interrupt.h"
 #include "base/str.h"
+#include "ckpt/adapter.h"
 #include "overlay_read.h"
 #include "writer_target.h"
 #include "writer_tree.h"
@@ -61,7 +62,8 @@ static enum qk_code check_space(const struct qk_writer *w, uint64_t need, struct
 static enum qk_code copy_source(struct qk_writer *w, const struct qk_writer_options *options, struct qk_err *err)
 {
     struct qk_tree_copy copy = {.left_out = options->left_out, .progress = options->progress};
-    if (!qk_path_is_dir(w->source->path)) {
+    const struct qk_ckpt *files = w->source->adapter != NULL ? w->source->adapter->base : w->source;
+    if (!qk_path_is_dir(files->path)) {
         copy.only = companions;
         copy.only_file = w->source->shards[0].file_name;
     }

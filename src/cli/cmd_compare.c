@@ -129,7 +129,9 @@ static const struct qk_option options[] = {
 
 static const char *const operand_help[] = {
     "A B",
-    "Checkpoints: a directory, or a .safetensors file with a config.json beside it.",
+    "Checkpoints: a directory, or a .safetensors file with a config.json beside it; or a PEFT adapter over its base, "
+    "as "
+    "merging would store it.",
     NULL,
 };
 
@@ -156,7 +158,7 @@ const struct qk_command qk_cmd_compare = {
         "directories (config, tokenizer) are differences too. A checkpoint given as a file stands for itself and its "
         "config.json.\n\n"
         "Exit status 0: no difference. 1: differences, all listed.",
-    .common = QK_COMMON_THREADS | QK_COMMON_JSON,
+    .common = QK_COMMON_THREADS | QK_COMMON_JSON | QK_COMMON_BASE_MODEL,
     .options = options,
     .examples = examples,
     .run = run,

@@ -7,6 +7,7 @@
 #include "repair/restore.h"
 #include "restore_plan.h"
 #include "run/drift.h"
+#include "trim_answer.h"
 
 /* ---- the answer ------------------------------------------------------------------------------------------------- */
 
@@ -133,6 +134,31 @@ static enum qk_code carry_out(struct qk_cli *cli, const struct qk_plan *plan, co
     return print_answer(cli, edits, dry, err);
 }
 
+/* The adapter itself without the planned rows, instead of a merged checkpoint. */
+static enum qk_code carry_out_in_adapter(struct qk_cli *cli, const struct qk_plan *plan, const struct qk_edits *edits,
+                                         struct qk_err *err)
+{
+    bool dry = qk_cli_flag(cli, "dry-run");
+    const char *output = qk_cli_output(cli);
+    struct qk_trims trims;
+    struct qk_str out = {0};
+    struct qk_restore_options options = {
+        .force = qk_cli_force(cli), .command = qk_cli_command_line(cli), .progress = qk_cli_progress(cli)};
+    QK_TRY(qk_trims_new(edits, qk_cli_arena(cli), &trims, err));
+    if (output != NULL) {
+        QK_TRY(qk_trims_check(&trims, output, &options, err));
+    }
+    tell_notices(cli, edits);
+    if (edits->n > 0 && trims.n == 0) {
+        qk_cli_notice(cli, "the adapter does nothing to the planned rows");
+    }
+    if (!dry) {
+        QK_TRY(qk_trims_write(plan, &trims, output, &options, err));
+    }
+    (qk_cli_json(cli) ? qk_trim_answer_json : qk_trim_answer_text)(&out, &trims, output, !dry);
+    return qk_cli_print_str(cli, &out, err);
+}
+
 static enum qk_code restore(struct qk_cli *cli, struct qk_checkpoint_inputs *inputs, struct qk_err *err)
 {
     struct qk_plan plan;
@@ -141,7 +167,8 @@ static enum qk_code restore(struct qk_cli *cli, struct qk_checkpoint_inputs *inp
     QK_TRY(qk_run_check_pair(&inputs->inputs[0], &inputs->inputs[1], qk_cli_progress(cli), err));
     QK_TRY(qk_restore_plan(cli, inputs, &plan, err));
     QK_TRY(qk_edits_new(&plan, inputs->models[0], inputs->models[1], &edits, err));
-    enum qk_code code = carry_out(cli, &plan, edits, err);
+    bool in_adapter = qk_streq(qk_cli_value(cli, "as"), "adapter");
+    enum qk_code code = (in_adapter ? carry_out_in_adapter : carry_out)(cli, &plan, edits, err);
     qk_edits_free(edits);
     return code;
 }
@@ -162,6 +189,7 @@ static enum qk_code run(struct qk_cli *cli, struct qk_err *err)
 static const char *const mode_choices[] = {"restore", "qk-pro", "rotate", "blend", NULL};
 static const char *const side_choices[] = {"input", "head", NULL};
 static const char *const only_choices[] = {"q", "k", NULL};
+static const char *const as_choices[] = {"merged", "adapter", NULL};
 static const char *const with_choices[] = {"q_norm", "k_norm", "latent", NULL};
 
 static const struct qk_option options[] = {
@@ -205,6 +233,14 @@ static const struct qk_option options[] = {
      .choices = with_choices,
      .help = "Also restore these whole tensors of the layers: the norms behind Q and K; the latents of latent "
              "attention, which V reads too."},
+    {.name = "as",
+     .kind = QK_OPT_CHOICE,
+     .arg = "FORM",
+     .dflt = "merged",
+     .choices = as_choices,
+     .help = "Of a PEFT adapter as TUNED: merged writes a whole checkpoint, the base with the rest of the adapter in "
+             "the base's types; adapter writes the adapter with zeros in the rows of lora_B that the plan restores "
+             "(mode restore only)."},
     {.name = "dry-run",
      .kind = QK_OPT_FLAG,
      .help = "List the tensors, rows and bytes that would change, and write nothing."},

@@ -34,6 +34,7 @@ enum qk_code qk_cli_open_checkpoint(struct qk_cli *cli, const char *path, const 
         return qk_ckpt_open(path, ret, err);
     }
     const char *given = given_base(cli);
+    base = base != NULL && base->adapter != NULL ? base->adapter->base : base;
     struct qk_adapter_options options = {
         .base = given == NULL ? base : NULL, .base_path = given, .as_stored = as_stored};
     QK_TRY(qk_adapter_open(path, &options, ret, err));

@@ -73,4 +73,8 @@ enum qk_code qk_adapter_open(const char *path, const struct qk_adapter_options *
 enum qk_code qk_adapter_read(const struct qk_adapter *adapter, const struct qk_tensor *t, uint64_t at, size_t n,
                              void *buf, struct qk_err *err) QK_CHECKED;
 
+/* The adapter's own directory as a checkpoint to copy and write over (ckpt/writer.h): its file of weights is the only
+ * shard. Borrows the adapter; not to be closed. */
+void qk_adapter_files(const struct qk_adapter *adapter, struct qk_ckpt *ret);
+
 #endif
