@@ -3,6 +3,7 @@
 
 #include "mlp.h"
 #include "model_run.h"
+#include "row_blocks.h"
 
 enum { MLP_TOKENS = 1024 };
 
@@ -11,18 +12,36 @@ size_t qk_mlp_block(size_t n_tokens)
     return n_tokens < MLP_TOKENS ? n_tokens : MLP_TOKENS;
 }
 
-/* x := alpha · x + beta · y. */
-static void add(size_t n, double alpha, float *x, double beta, const float *y)
+struct sum {
+    size_t width;
+    double alpha, beta;
+    float *x;
+    const float *y;
+};
+
+static void add_rows(const void *ctx, size_t first, size_t n_rows)
 {
-    if (alpha == 1 && beta == 1) {
+    const struct sum *s = ctx;
+    size_t n = n_rows * s->width;
+    float *x = s->x + first * s->width;
+    const float *y = s->y + first * s->width;
+    if (s->alpha == 1 && s->beta == 1) {
         for (size_t i = 0; i < n; i++) {
             x[i] += y[i];
         }
         return;
     }
     for (size_t i = 0; i < n; i++) {
-        x[i] = (float)alpha * x[i] + (float)beta * y[i];
+        x[i] = (float)s->alpha * x[i] + (float)s->beta * y[i];
     }
+}
+
+/* x := alpha · x + beta · y, both (n_tokens, hidden). */
+static enum qk_code add(const struct qk_runner *r, size_t n_tokens, double alpha, float *x, double beta, const float *y,
+                        struct qk_err *err)
+{
+    struct sum sum = {r->spec->hidden, alpha, beta, x, y};
+    return qk_row_blocks(r->pool, n_tokens, sum.width, add_rows, &sum, err);
 }
 
 static void scale(size_t n, double factor, const float *x, float *y)
@@ -67,7 +86,7 @@ static enum qk_code run_mixers(struct qk_runner *r, const struct qk_forward_hook
             scale(n, spec->out_multiplier, call.y, call.y);
         }
         if (i > 0) {
-            add(n, 1, y, 1, out);
+            QK_TRY(add(r, place->n_tokens, 1, y, 1, out, err));
         }
         r->scratch.n = mark;
     }
@@ -123,15 +142,15 @@ enum qk_code qk_layer_run(struct qk_runner *r, const struct qk_forward_hooks *ho
     }
     fed = in; /* the mixers are done with their input */
     if (l->n_mixers > 0 && !l->parallel) {
-        add(n, l->mixer_alpha, x, l->mixer_beta, mixed);
+        QK_TRY(add(r, t, l->mixer_alpha, x, l->mixer_beta, mixed, err));
     }
     if (l->mlp || l->moe) {
         QK_TRY(run_mlp(r, l, t, x, fed, err));
         QK_TRY(norm_rows(r, &l->after_mlp_norm, t, fed, fed, err));
-        add(n, l->mlp_alpha, x, l->mlp_beta, fed);
+        QK_TRY(add(r, t, l->mlp_alpha, x, l->mlp_beta, fed, err));
     }
     if (l->parallel) {
-        add(n, 1, x, 1, mixed);
+        QK_TRY(add(r, t, 1, x, 1, mixed, err));
     }
     return QK_OK;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "row_blocks.h"
 
 void qk_mixer_state_release(struct qk_mixer_state *s)
 {
@@ -96,6 +97,20 @@ enum qk_code qk_mixer_project(struct qk_mixer_call *c, const struct qk_projectio
     return QK_OK;
 }
 
+struct gated {
+    enum qk_activation act;
+    size_t width;
+    float *gate, *o; /* the gate is overwritten */
+};
+
+static void gate_rows(const void *ctx, size_t first, size_t n)
+{
+    const struct gated *g = ctx;
+    size_t at = first * g->width, size = n * g->width;
+    qk_activate_mul(g->act, size, g->gate + at, g->o + at);
+    memcpy(g->o + at, g->gate + at, size * sizeof *g->o);
+}
+
 enum qk_code qk_mixer_gate(struct qk_mixer_call *c, const struct qk_gate_spec *gate, size_t n_heads, size_t dim,
                            float *o, struct qk_err *err)
 {
@@ -118,8 +133,8 @@ enum qk_code qk_mixer_gate(struct qk_mixer_call *c, const struct qk_gate_spec *g
             }
         }
     } else {
-        qk_activate_mul(qk_activation_of(gate->function), n * dim, g, o);
-        memcpy(o, g, n * dim * sizeof *o);
+        struct gated gated = {qk_activation_of(gate->function), n_heads * dim, g, o};
+        QK_TRY(qk_row_blocks(c->pool, c->place.n_tokens, gated.width, gate_rows, &gated, err));
     }
     c->scratch->n = mark;
     return QK_OK;
@@ -132,6 +147,21 @@ static void raise_base(const struct qk_position *p, size_t length, double *dst)
     for (size_t i = 0; i < p->rotary_dim / 2; i++) {
         dst[i] = p->inv_freq[i] * pow(s, -2.0 * (double)i / ((double)p->rotary_dim - 2));
     }
+}
+
+struct rotation {
+    const struct qk_position *position;
+    size_t n_heads, head_dim, first_position;
+    const double *freq;
+    float *x;
+};
+
+static void rotate_rows(const void *ctx, size_t first, size_t n)
+{
+    const struct rotation *r = ctx;
+    const struct qk_position *p = r->position;
+    qk_rope(n, r->n_heads, r->head_dim, p->first, p->rotary_dim / 2, r->freq, p->attention_factor, p->interleaved,
+            r->first_position + first, r->x + first * r->n_heads * r->head_dim);
 }
 
 enum qk_code qk_mixer_rotate(const struct qk_mixer_call *c, const struct qk_position *p, size_t n_heads,
@@ -151,10 +181,10 @@ enum qk_code qk_mixer_rotate(const struct qk_mixer_call *c, const struct qk_posi
         raise_base(p, length, raised);
         freq = raised;
     }
-    qk_rope(c->place.n_tokens, n_heads, head_dim, p->first, p->rotary_dim / 2, freq, p->attention_factor,
-            p->interleaved, c->place.first_position, x);
+    struct rotation rotation = {p, n_heads, head_dim, c->place.first_position, freq, x};
+    enum qk_code code = qk_row_blocks(c->pool, c->place.n_tokens, n_heads * head_dim, rotate_rows, &rotation, err);
     qk_free(raised);
-    return QK_OK;
+    return code;
 }
 
 enum qk_code qk_mixer_conv(struct qk_mixer_call *c, const struct qk_conv_spec *conv, size_t n_channels, size_t slot,

@@ -7,6 +7,7 @@
 #include "forward/kernels.h"
 #include "forward/matmul.h"
 #include "num/dtype.h"
+#include "row_blocks.h"
 
 struct qk_kept_vector {
     const struct qk_tensor *tensor; /* NULL = free slot */
@@ -257,27 +258,39 @@ enum qk_code qk_weights_tensor(struct qk_weights *w, const struct qk_tensor *t, 
     return qk_weights_vector(w, &rows, plus_one, ret, err);
 }
 
+struct norm_rows {
+    const struct qk_norm_spec *norm;
+    const float *weight, *bias, *x;
+    float *y;
+};
+
+static void norm_rows(const void *ctx, size_t first, size_t rows)
+{
+    const struct norm_rows *job = ctx;
+    const struct qk_norm_spec *norm = job->norm;
+    const float *x = job->x + first * norm->n;
+    float *y = job->y + first * norm->n;
+    if (norm->kind == QK_NORM_RMS) {
+        qk_rms_norm(rows, norm->n, norm->group ? norm->group : norm->n, x, job->weight,
+                    norm->weight && norm->weight->n_elements != norm->n, norm->eps, y);
+    } else {
+        qk_layer_norm_rows(rows, norm->n, x, job->weight, job->bias, norm->eps, y);
+    }
+}
+
 enum qk_code qk_weights_norm(struct qk_weights *w, const struct qk_norm_spec *norm, size_t rows, const float *x,
                              float *y, struct qk_err *err)
 {
-    const float *weight = NULL, *bias = NULL;
-    size_t group = norm->group ? norm->group : norm->n;
+    struct norm_rows job = {.norm = norm, .x = x, .y = y};
     if (norm->kind == QK_NORM_NONE) {
         if (x != y) {
             memcpy(y, x, rows * norm->n * sizeof *y);
         }
         return QK_OK;
     }
-    QK_TRY(qk_weights_tensor(w, norm->weight, norm->plus_one, &weight, err));
-    if (norm->kind == QK_NORM_RMS) {
-        qk_rms_norm(rows, norm->n, group, x, weight, norm->weight && norm->weight->n_elements != norm->n, norm->eps, y);
-        return QK_OK;
+    QK_TRY(qk_weights_tensor(w, norm->weight, norm->plus_one, &job.weight, err));
+    if (norm->kind != QK_NORM_RMS) {
+        QK_TRY(qk_weights_tensor(w, norm->bias, false, &job.bias, err));
     }
-    QK_TRY(qk_weights_tensor(w, norm->bias, false, &bias, err));
-    if (norm->group && norm->weight && norm->weight->n_elements != norm->group) {
-        return qk_fail(err, QK_EUNSUPPORTED, "tensor '%s': LayerNorm in groups needs one weight for all of them",
-                       norm->weight->name);
-    }
-    qk_layer_norm_rows(rows * (norm->n / group), group, x, weight, bias, norm->eps, y);
-    return QK_OK;
+    return qk_row_blocks(w->pool, rows, norm->n, norm_rows, &job, err);
 }
