@@ -254,7 +254,7 @@ def check_plain(eval_path):
     w0, w1, key0 = (rng.standard_normal((6, 9)) for _ in range(3))
     w1[2] = w0[2]
     w1[3, 4] = -0.0
-    cases = [Case(f"blend {alpha}", w0, w1, key0, action=BLEND, alpha=alpha) for alpha in (0.0, 0.25, 0.5, 1.0)]
+    cases = [Case(f"blend {alpha}", w0, w1, key0, action=BLEND, alpha=alpha) for alpha in (0.0, 0.25, 0.3, 0.7, 1.0)]
     cases += [Case("restore", w0, w1, key0, action=RESTORE), Case("keep", w0, w1, key0, action=KEEP)]
     run(eval_path, cases)
     for c in cases:
