@@ -145,6 +145,19 @@ static const char *base_of(const struct qk_table *table, const char *tuned, stru
     return "";
 }
 
+/* A plan without the hashes of its pair would be refused. */
+static enum qk_code check_hash(const char *name, const char *hash, bool failed, struct qk_err *err)
+{
+    if (failed) {
+        return qk_fail_nomem(err, "names of datasets");
+    }
+    return strlen(hash) == 64 ? QK_OK
+                              : qk_fail(err, QK_EFORMAT,
+                                        "/checkpoints/%s: header_sha256: expected 64 hex digits, found "
+                                        "\"%s\"",
+                                        name, hash);
+}
+
 static struct qk_cells cells_of(const struct qk_node *node, const struct datum_row *row, size_t n_layers)
 {
     bool fits = node != NULL && !node->is_group && (node->type == QK_TYPE_F64 || node->type == QK_TYPE_U8) &&
@@ -240,6 +253,8 @@ enum qk_code qk_evidence_open(const struct qk_table *table, const char *checkpoi
     e.base = base_of(table, e.tuned, arena, &failed);
     e.base_sha256 = attr_of(find(table, arena, "checkpoints", e.base, NULL, &failed), "header_sha256");
     e.tuned_sha256 = attr_of(find(table, arena, "checkpoints", e.tuned, NULL, &failed), "header_sha256");
+    QK_TRY(check_hash(e.base, e.base_sha256, failed, err));
+    QK_TRY(check_hash(e.tuned, e.tuned_sha256, failed, err));
     e.family = attr_of(qk_table_find(table, "/model"), "family");
     e.vocab_size = model_number(table, "vocab_size");
     e.max_position = model_number(table, "max_position");

@@ -30,11 +30,11 @@ static double sink_growth(const struct qk_evidence *e, size_t layer, size_t head
     return qk_evidence_at(e, QK_DATUM_TUNED_SINK, layer, head) - qk_evidence_at(e, QK_DATUM_BASE_SINK, layer, head);
 }
 
-static double above_guessing(const struct qk_evidence *e, size_t layer, size_t head)
+static double over_guessing(const struct qk_evidence *e, size_t layer, size_t head)
 {
     (void)layer;
     (void)head;
-    return qk_evidence_nll(e, false) - log(e->vocab_size);
+    return e->vocab_size > 1.0 ? qk_evidence_nll(e, false) / log(e->vocab_size) : (double)NAN;
 }
 
 static double nll_growth(const struct qk_evidence *e, size_t layer, size_t head)
@@ -77,13 +77,13 @@ const struct qk_finding_rule qk_probe_findings[] = {
      .severity = QK_SEVERITY_ALARM,
      .scope = QK_FINDING_RUN,
      .metrics = "nll, vocab_size",
-     .rule = "mean nll of the tuned checkpoint on the probes minus ln(vocabulary), nats",
-     .threshold = 0.0,
-     .basis = "uniform guessing",
-     .title = "the tuned checkpoint predicts the probes worse than guessing",
-     .advice = "It does not speak: a damaged file, another tokenizer, or numbers that overflow. Nothing below means "
-               "anything until that is found.",
-     .value = above_guessing},
+     .rule = "mean nll of the tuned checkpoint on the probes over ln(vocabulary), infinite where it is not a number",
+     .threshold = 2.0,
+     .basis = "twice the loss of uniform guessing",
+     .title = "the tuned checkpoint does not predict the probes at all",
+     .advice = "A damaged file, another tokenizer, or numbers that overflow: nothing else here means anything until "
+               "that is found.",
+     .value = over_guessing},
     {.id = "needle-lost",
      .severity = QK_SEVERITY_ALARM,
      .scope = QK_FINDING_HEAD,
@@ -126,6 +126,18 @@ const struct qk_finding_rule qk_probe_findings[] = {
      .title = "heads moved attention to the sink",
      .advice = "A head on the sink brings nothing back; plain mean distances of these heads are inflated.",
      .value = sink_growth},
+    {.id = "worse-than-guessing",
+     .severity = QK_SEVERITY_WARNING,
+     .scope = QK_FINDING_RUN,
+     .metrics = "nll, vocab_size",
+     .rule = "mean nll of the tuned checkpoint on the probes over ln(vocabulary)",
+     .above = true,
+     .threshold = 1.0,
+     .basis = "uniform guessing",
+     .title = "the tuned checkpoint predicts the probes worse than guessing",
+     .advice = "Either it is damaged or it was tuned far away from such text; qkscope generate on a prompt of its "
+               "own kind shows which.",
+     .value = over_guessing},
     {.id = "nll-jumped",
      .severity = QK_SEVERITY_WARNING,
      .scope = QK_FINDING_RUN,

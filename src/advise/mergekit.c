@@ -107,7 +107,7 @@ enum qk_code qk_plan_mergekit(const struct qk_plan *plan, const struct qk_eviden
         return QK_EUNSUPPORTED;
     }
     qk_str_addf(out,
-                "# %s: the plan for %s against %s, for mergekit-yaml.\n"
+                "# qkscope %s: the plan for %s against %s, for mergekit-yaml.\n"
                 "# mergekit writes every tensor anew, and biases follow their matrix through the same filter.\n"
                 "# qkscope restore --plan leaves everything outside the plan bit for bit as it is.\n",
                 plan->qkscope, plan->tuned.name, plan->base.name);

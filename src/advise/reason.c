@@ -103,6 +103,8 @@ static void add_verdict(struct qk_str *out, enum qk_score_basis basis, const str
 {
     if (u->beyond_budget) {
         qk_str_add(out, "; kept because the budget goes to units with higher scores");
+    } else if (u->action == QK_PLAN_KEEP && basis == QK_BASIS_DRIFT) {
+        qk_str_add(out, "; kept because no loss is known without probes, and the paper restores softmax layers only");
     } else if (u->action == QK_PLAN_KEEP) {
         qk_str_addf(out, "; no loss of %.2g or more to bring back", QK_LOSS_THRESHOLD);
     } else if (u->action == QK_PLAN_ALIGN) {

@@ -37,7 +37,8 @@ static void judge_heads(const struct qk_evidence *e, enum qk_score_basis basis, 
     u->alignable = n_alignable > 0 ? alignable / (double)n_alignable : (double)NAN;
 }
 
-static enum qk_plan_action choose_action(const struct qk_judged_unit *u, enum qk_score_basis basis)
+static enum qk_plan_action choose_action(const struct qk_evidence *e, const struct qk_judged_unit *u,
+                                         enum qk_score_basis basis)
 {
     bool is_rotation = u->alignable >= QK_ALIGNABLE_THRESHOLD;
     if (u->all_at_floor || isnan(u->of.score)) {
@@ -49,7 +50,7 @@ static enum qk_plan_action choose_action(const struct qk_judged_unit *u, enum qk
     if (is_rotation) {
         return QK_PLAN_ALIGN;
     }
-    return basis == QK_BASIS_DRIFT ? QK_PLAN_RESTORE : QK_PLAN_KEEP;
+    return basis == QK_BASIS_DRIFT && qk_evidence_is_full(e, u->layer) ? QK_PLAN_RESTORE : QK_PLAN_KEEP;
 }
 
 /* ---- all units -------------------------------------------------------------------------------------------------- */
@@ -79,7 +80,7 @@ static void judge_all(const struct qk_evidence *e, const struct qk_recommend_opt
             u->layer = l;
             u->group = options->by_group ? g : SIZE_MAX;
             judge_heads(e, basis, u);
-            u->action = choose_action(u, basis);
+            u->action = choose_action(e, u, basis);
         }
     }
 }

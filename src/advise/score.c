@@ -51,7 +51,8 @@ double qk_score_drift(double rel_drift, double alignable)
     if (isnan(rel_drift)) {
         return NAN;
     }
-    double x = fmax(rel_drift, 0.0) * sqrt(1.0 - (isnan(alignable) ? 0.0 : clip(alignable)));
+    double share = sqrt(1.0 - (isnan(alignable) ? 0.0 : clip(alignable)));
+    double x = share > 0.0 ? fmax(rel_drift, 0.0) * share : 0.0;
     return isinf(x) ? 1.0 : x / (1.0 + x);
 }
 

@@ -268,7 +268,8 @@ const struct qk_command qk_cmd_recommend = {
         "nothing moved, 1 at most.\n\n"
         "A unit is restored when a head's P is 0.1 or more; aligned (rotated back) when there is no such loss and "
         "rotations explain half of the drift; else kept. A run without probes cannot tell which layers lost range: "
-        "units that moved are then restored, as the paper does with all softmax layers. A run without drift is scored "
+        "softmax layers that moved are then restored, as the paper does with all of them, and others kept. A run "
+        "without drift is scored "
         "by P alone.",
     .common = QK_COMMON_OUTPUT | QK_COMMON_JSON | QK_COMMON_FORCE,
     .output_help = "plan.json",

@@ -62,7 +62,7 @@ struct qk_evidence_layer {
 struct qk_evidence {
     const struct qk_table *table;
     const char *base, *tuned;               /* names */
-    const char *base_sha256, *tuned_sha256; /* of the headers; "" when the run does not say */
+    const char *base_sha256, *tuned_sha256; /* of the headers */
     const char *family;                     /* "" when the run does not say */
     double vocab_size, max_position;        /* NaN when the run does not say */
     size_t n_layers;
@@ -77,7 +77,7 @@ struct qk_evidence {
 
 /* checkpoint: the tuned checkpoint's name; NULL = the last one that the run compares with a base. QK_EUSAGE for a name
  * that the run does not have (the hint lists those it has) and for a run without any; QK_EFORMAT for a file without
- * /model. */
+ * /model or without the hashes of the pair. */
 enum qk_code qk_evidence_open(const struct qk_table *table, const char *checkpoint, struct qk_arena *arena,
                               struct qk_evidence *ret, struct qk_err *err) QK_CHECKED;
 
