@@ -86,29 +86,49 @@ static enum qk_code read_options(struct probe_command *p, struct qk_err *err)
 
 /* ---- the short answer ------------------------------------------------------------------------------------------- */
 
+/* "distance shift -0.61 log2 tokens (-0.69 to -0.53)" */
+static void add_shift(struct qk_str *out, double shift, double lo, double hi)
+{
+    qk_str_addf(out, "distance shift %+.2f log2 tokens", shift);
+    if (!isnan(lo)) {
+        qk_str_addf(out, " (%+.2f to %+.2f)", lo, hi);
+    }
+}
+
+static void add_lost_heads(struct qk_str *out, const struct qk_probe_summary *s)
+{
+    qk_str_add(out, s->n_top > 0 ? "  heads that lost most range, layer.head:\n" : "");
+    for (size_t i = 0; i < s->n_top; i++) {
+        const struct qk_range_loss *t = &s->top[i];
+        qk_str_addf(out, "    %zu.%zu looks %.2f times as far: ", t->layer, t->head, exp2(t->shift));
+        add_shift(out, t->shift, t->lo, t->hi);
+        if (t->tail_loss >= 0.005) {
+            qk_str_addf(out, ", %.0f %% of the attention beyond %.0f tokens lost", 100.0 * t->tail_loss,
+                        t->tail_window);
+        }
+        if (fmax(t->needle_base, t->needle) >= 0.05) {
+            qk_str_addf(out, ", on the needle %.2f -> %.2f", t->needle_base, t->needle);
+        }
+        qk_str_addc(out, '\n');
+    }
+}
+
 static void add_losses(struct qk_str *out, const struct probe_command *p, const struct qk_probe_summary *s)
 {
     qk_str_addf(out, "  against %s: of %zu heads, %zu lost range and %zu gained", p->c.inputs[p->base].name, s->n_heads,
                 s->n_lost, s->n_gained);
     qk_str_add(out, " (95 % interval of the distance shift)\n");
-    qk_str_add(out, s->n_top > 0 ? "  most range lost:\n" : "");
-    for (size_t i = 0; i < s->n_top; i++) {
-        const struct qk_range_loss *t = &s->top[i];
-        qk_str_addf(out, "    layer %zu head %zu: distance shift %.2f", t->layer, t->head, t->shift);
-        if (!isnan(t->lo)) {
-            qk_str_addf(out, " (%.2f to %.2f)", t->lo, t->hi);
-        }
-        qk_str_add(out, " log2 tokens");
-        if (t->tail_loss > 0.0) {
-            qk_str_addf(out, ", %.0f %% of the attention beyond %.0f tokens lost", 100.0 * t->tail_loss,
-                        t->tail_window);
+    add_lost_heads(out, s);
+    qk_str_add(out, s->n_needle > 0 ? "  heads of the base that read the needle, layer.head:\n" : "");
+    for (size_t i = 0; i < s->n_needle; i++) {
+        const struct qk_needle_head *n = &s->needle[i];
+        qk_str_addf(out, "    %zu.%zu has %.2f of its attention on the needle, now %.2f", n->layer, n->head, n->base,
+                    n->tuned);
+        if (!isnan(n->shift)) {
+            qk_str_add(out, ": ");
+            add_shift(out, n->shift, n->lo, n->hi);
         }
         qk_str_addc(out, '\n');
-    }
-    qk_str_add(out, s->n_needle > 0 ? "  attention on the needle, strongest heads of the base:\n" : "");
-    for (size_t i = 0; i < s->n_needle; i++) {
-        qk_str_addf(out, "    layer %zu head %zu: %.2f, was %.2f\n", s->needle[i].layer, s->needle[i].head,
-                    s->needle[i].tuned, s->needle[i].base);
     }
 }
 
@@ -147,6 +167,8 @@ static void add_json(struct qk_str *out, const struct probe_command *p, size_t i
             add_member(out, "distance_shift_hi", loss->hi);
             add_member(out, "tail_loss", loss->tail_loss);
             add_member(out, "tail_window", loss->tail_window);
+            add_member(out, "needle_base", loss->needle_base);
+            add_member(out, "needle", loss->needle);
             qk_str_addc(out, '}');
         }
         qk_str_add(out, "], \"needle\": [");
@@ -155,6 +177,9 @@ static void add_json(struct qk_str *out, const struct probe_command *p, size_t i
                         s->needle[t].head);
             add_member(out, "base", s->needle[t].base);
             add_member(out, "tuned", s->needle[t].tuned);
+            add_member(out, "distance_shift", s->needle[t].shift);
+            add_member(out, "distance_shift_lo", s->needle[t].lo);
+            add_member(out, "distance_shift_hi", s->needle[t].hi);
             qk_str_addc(out, '}');
         }
         qk_str_addc(out, ']');

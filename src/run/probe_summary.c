@@ -48,16 +48,39 @@ static void insert_needle(struct qk_probe_summary *s, const struct qk_needle_hea
     }
 }
 
-static void add_losses(const struct qk_table *table, const char *name, const struct qk_node *shift,
-                       struct qk_probe_summary *s)
+/* What the summary reads of a checkpoint and its base; NULL where it is not there. */
+struct sources {
+    const struct qk_node *shift, *lo, *hi, *tail, *window, *needle_base, *needle;
+};
+
+static struct sources sources_of(const struct qk_table *table, const char *name)
 {
-    const struct qk_node *lo = find(table, "routing", name, "distance_shift_lo");
-    const struct qk_node *hi = find(table, "routing", name, "distance_shift_hi");
-    const struct qk_node *tail = find(table, "routing", name, "tail_loss");
-    const struct qk_node *window = find(table, "routing", name, "tail_window");
-    for (size_t i = 0; i < shift->n_values; i++) {
-        struct qk_range_loss loss = {i / shift->shape[1], i % shift->shape[1], shift->v.f64[i], at(lo, i),
-                                     at(hi, i),           at(tail, i),         at(window, i)};
+    struct qk_str path = {0};
+    qk_str_addf(&path, "/probe/%s", name);
+    const struct qk_node *entry = path.failed ? NULL : qk_table_find(table, path.s);
+    qk_str_release(&path);
+    const char *base = entry == NULL ? NULL : qk_node_attr_get_str(entry, "base");
+    return (struct sources){.shift = find(table, "routing", name, "distance_shift"),
+                            .lo = find(table, "routing", name, "distance_shift_lo"),
+                            .hi = find(table, "routing", name, "distance_shift_hi"),
+                            .tail = find(table, "routing", name, "tail_loss"),
+                            .window = find(table, "routing", name, "tail_window"),
+                            .needle_base = base == NULL ? NULL : find(table, "probe", base, "retrieval_mass"),
+                            .needle = find(table, "probe", name, "retrieval_mass")};
+}
+
+static void add_losses(const struct sources *from, struct qk_probe_summary *s)
+{
+    for (size_t i = 0; i < from->shift->n_values; i++) {
+        struct qk_range_loss loss = {.layer = i / from->shift->shape[1],
+                                     .head = i % from->shift->shape[1],
+                                     .shift = from->shift->v.f64[i],
+                                     .lo = at(from->lo, i),
+                                     .hi = at(from->hi, i),
+                                     .tail_loss = at(from->tail, i),
+                                     .tail_window = at(from->window, i),
+                                     .needle_base = at(from->needle_base, i),
+                                     .needle = at(from->needle, i)};
         if (isnan(loss.shift)) {
             continue;
         }
@@ -71,19 +94,19 @@ static void add_losses(const struct qk_table *table, const char *name, const str
 }
 
 /* Where the base's attention on the needle went. */
-static void add_needle(const struct qk_table *table, const char *name, struct qk_probe_summary *s)
+static void add_needle(const struct sources *from, struct qk_probe_summary *s)
 {
-    struct qk_str path = {0};
-    qk_str_addf(&path, "/probe/%s", name);
-    const struct qk_node *entry = path.failed ? NULL : qk_table_find(table, path.s);
-    qk_str_release(&path);
-    const char *base_name = entry == NULL ? NULL : qk_node_attr_get_str(entry, "base");
-    const struct qk_node *base = base_name == NULL ? NULL : find(table, "probe", base_name, "retrieval_mass");
-    const struct qk_node *tuned = find(table, "probe", name, "retrieval_mass");
-    for (size_t i = 0; s->has_losses && base != NULL && base->n_dims == 2 && i < base->n_values; i++) {
+    const struct qk_node *base = from->needle_base;
+    for (size_t i = 0; base != NULL && base->n_dims == 2 && i < base->n_values; i++) {
         if (!isnan(base->v.f64[i])) {
-            insert_needle(
-                s, &(struct qk_needle_head){i / base->shape[1], i % base->shape[1], base->v.f64[i], at(tuned, i)});
+            struct qk_needle_head head = {.layer = i / base->shape[1],
+                                          .head = i % base->shape[1],
+                                          .base = base->v.f64[i],
+                                          .tuned = at(from->needle, i),
+                                          .shift = at(from->shift, i),
+                                          .lo = at(from->lo, i),
+                                          .hi = at(from->hi, i)};
+            insert_needle(s, &head);
         }
     }
 }
@@ -105,12 +128,12 @@ enum qk_code qk_probe_summarise(const struct qk_table *table, const char *name, 
         }
     }
     s.nll = n > 0 ? sum / (double)n : NAN;
-    const struct qk_node *shift = find(table, "routing", name, "distance_shift");
-    s.has_losses = shift != NULL && shift->n_dims == 2;
+    struct sources from = sources_of(table, name);
+    s.has_losses = from.shift != NULL && from.shift->n_dims == 2;
     if (s.has_losses) {
-        add_losses(table, name, shift, &s);
+        add_losses(&from, &s);
+        add_needle(&from, &s);
     }
-    add_needle(table, name, &s);
     *ret = s;
     return QK_OK;
 }

@@ -15,11 +15,13 @@ struct qk_range_loss {
     size_t layer, head;
     double shift, lo, hi;          /* distance_shift and its interval (NaN with one probe) */
     double tail_loss, tail_window; /* NaN where the base has no far mass */
+    double needle_base, needle;    /* retrieval_mass of the base and now; NaN without marked needles */
 };
 
 struct qk_needle_head {
     size_t layer, head;
-    double base, tuned; /* retrieval_mass */
+    double base, tuned;   /* retrieval_mass */
+    double shift, lo, hi; /* distance_shift and its interval */
 };
 
 struct qk_probe_summary {
