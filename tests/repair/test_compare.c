@@ -1,5 +1,6 @@
 /* Comparing in memory: threads, failing allocations, spans of every kind of border. The command is tested by
  * check_compare.py. */
+#include <float.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -160,31 +161,38 @@ static void spans_find_the_row(void **state)
     }
 }
 
+/* Places among many numbers: whole lanes and their rest. */
 static void numbers_that_are_none(void **state)
 {
     (void)state;
-    const struct qk_tensor t = {.dtype = QK_DTYPE_F32, .n_dims = 1, .shape = {4}, .n_elements = 4, .n_bytes = 16};
-    const float expected[] = {1, INFINITY, NAN, 2};
-    const struct {
-        float found[4];
+    enum { N = 21 };
+    const struct qk_tensor t = {.dtype = QK_DTYPE_F32, .n_dims = 1, .shape = {N}, .n_elements = N, .n_bytes = 4 * N};
+    static const struct {
+        float from, to;
         double most;
-        uint64_t rows;
     } cases[] = {
-        {{1, INFINITY, NAN, 2.5f}, 0.5, 8},
-        {{1, INFINITY, NAN, NAN}, INFINITY, 8},
-        {{1, -INFINITY, NAN, 2}, INFINITY, 2},
-        {{1, INFINITY, -NAN, 2}, 0, 4},
+        {2, 2.5f, 0.5},          {2, -2.5f, 4.5},
+        {2, NAN, INFINITY},      {NAN, -2, INFINITY},
+        {INFINITY, 1, INFINITY}, {-INFINITY, INFINITY, INFINITY},
+        {NAN, -NAN, 0},          {FLT_MAX, -FLT_MAX, 2.0 * FLT_MAX},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < N * sizeof cases / sizeof cases[0]; i++) {
+        size_t at = i % N, c = i / N;
+        float expected[N], found[N];
+        for (size_t j = 0; j < N; j++) {
+            expected[j] = found[j] = j % 3 == 0 ? INFINITY : j % 3 == 1 ? NAN : (float)j;
+        }
+        expected[at] = cases[c].from;
+        found[at] = cases[c].to;
         _Atomic uint64_t word = 0;
         struct qk_span_sums sums = {.rows = &word};
         double most;
         qk_span_init(&sums, &t, &t, false);
-        qk_span_compare(&sums, 0, 16, (const unsigned char *)expected, (const unsigned char *)cases[i].found);
+        qk_span_compare(&sums, 0, sizeof found, (const unsigned char *)expected, (const unsigned char *)found);
         uint64_t bits = atomic_load(&sums.max_bits);
         memcpy(&most, &bits, sizeof most);
-        assert_true(most == cases[i].most);
-        assert_int_equal(atomic_load(&word), cases[i].rows);
+        assert_true(most == cases[c].most);
+        assert_int_equal(atomic_load(&word), (uint64_t)1 << at);
     }
 }
 
