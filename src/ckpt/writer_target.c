@@ -97,8 +97,11 @@ static enum qk_code refuse_input(const struct qk_writer_target *t, const struct 
                                  struct qk_err *err)
 {
     struct stat in, out;
-    bool is_file = !qk_path_is_dir(input->path);
-    if (!is_file && stat(input->dir, &in) == 0 && is_at_or_above(&in, above)) {
+    /* an adapter's directory is its own, its configuration's that of its base */
+    bool is_dir = qk_path_is_dir(input->path);
+    bool within = is_dir && ((stat(input->path, &in) == 0 && is_at_or_above(&in, above)) ||
+                             (stat(input->dir, &in) == 0 && is_at_or_above(&in, above)));
+    if (within) {
         (void)qk_fail(err, QK_EUSAGE, "%s: lies in an input (%s)", t->path, input->path);
         qk_err_hint(err, "inputs are never written; give -o a directory elsewhere");
         return QK_EUSAGE;
@@ -106,7 +109,8 @@ static enum qk_code refuse_input(const struct qk_writer_target *t, const struct 
     if (stat(t->path, &out) != 0) {
         return QK_OK;
     }
-    bool holds = is_at_or_above(&out, input->dir) || is_at_or_above(&out, input->config_path);
+    bool holds = is_at_or_above(&out, input->path) || is_at_or_above(&out, input->dir) ||
+                 is_at_or_above(&out, input->config_path);
     for (size_t s = 0; s < input->n_shards && !holds; s++) {
         holds = is_at_or_above(&out, input->shards[s].path);
     }

@@ -171,28 +171,32 @@ enum qk_code qk_tree_sync(const char *dir, struct qk_err *err)
     return sync_path(NULL, dir, NULL, err);
 }
 
-static enum qk_code remove_file(void *ctx, const char *path, const char *to, struct qk_err *err)
+/* By descriptors and without memory of our own: it also runs when there is none left. */
+static void remove_contents(int fd, size_t depth)
 {
-    (void)ctx;
-    (void)to;
-    (void)err;
-    (void)unlink(path);
-    return QK_OK;
-}
-
-static enum qk_code remove_directory(void *ctx, const char *path, const char *to, struct qk_err *err)
-{
-    (void)ctx;
-    (void)to;
-    (void)err;
-    (void)rmdir(path);
-    return QK_OK;
+    DIR *dir = depth > MAX_DEPTH ? NULL : fdopendir(fd);
+    if (dir == NULL) {
+        close(fd);
+        return;
+    }
+    for (struct dirent *e = readdir(dir); e != NULL; e = readdir(dir)) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || unlinkat(fd, e->d_name, 0) == 0) {
+            continue;
+        }
+        int below = openat(fd, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (below >= 0) {
+            remove_contents(below, depth + 1);
+            (void)unlinkat(fd, e->d_name, AT_REMOVEDIR);
+        }
+    }
+    closedir(dir);
 }
 
 void qk_tree_remove(const char *dir)
 {
-    const struct visit v = {.file = remove_file, .leave = remove_directory};
-    if (walk(&v, dir, NULL, 0, NULL) == QK_OK) {
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0) {
+        remove_contents(fd, 0);
         (void)rmdir(dir);
     }
 }

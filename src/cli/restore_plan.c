@@ -43,7 +43,7 @@ static enum qk_code read_mode(struct qk_cli *cli, struct qk_plan_unit *unit, str
     const char *name = qk_cli_value(cli, "mode");
     const struct mode *mode = modes;
     for (const struct mode *m = modes; m < modes + N_MODES; m++) {
-        mode = qk_streq(m->name, name) ? m : mode;
+        mode = name != NULL && strcmp(m->name, name) == 0 ? m : mode;
     }
     for (const struct mode *m = modes; m < modes + N_MODES; m++) {
         for (size_t i = 0; i < 2 && m != mode && m->option[i] != NULL; i++) {

@@ -2,6 +2,8 @@
 #include "repair/edit.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "edit_list.h"
@@ -260,6 +262,8 @@ static enum qk_code check_unit(const struct qk_edits *edits, const struct qk_pla
 static enum qk_code add_method_notices(const struct unit_work *w, struct qk_err *err)
 {
     struct qk_str text = {0};
+    char prefix[32]; /* told for all layers at once */
+    snprintf(prefix, sizeof prefix, "layer %zu: ", w->tuned->index);
     qk_align_notice(w->tuned, w->unit, &text);
     for (char *line = text.s; !text.failed && line != NULL && *line != 0;) {
         char *end = line;
@@ -268,7 +272,7 @@ static enum qk_code add_method_notices(const struct unit_work *w, struct qk_err 
         }
         bool more = *end == '\n';
         *end = 0;
-        qk_notices_add(&w->list->notices, w->tuned->index, line);
+        qk_notices_add(&w->list->notices, w->tuned->index, qk_str_starts(line, prefix) ? line + strlen(prefix) : line);
         line = more ? end + 1 : end;
     }
     bool failed = text.failed;

@@ -38,11 +38,20 @@ void qk_notices_add(struct qk_notices *notices, size_t layer, const char *text)
     }
 }
 
+static size_t count(const bool *layers, size_t n)
+{
+    size_t n_set = 0;
+    for (size_t l = 0; l < n; l++) {
+        n_set += layers[l];
+    }
+    return n_set;
+}
+
 void qk_notices_text(const struct qk_notices *notices, struct qk_str *out)
 {
     for (size_t i = 0; i < notices->n; i++) {
         const bool *layers = notices->rows[i].layers;
-        const char *between = "layers ";
+        const char *between = count(layers, notices->n_layers) == 1 ? "layer " : "layers ";
         for (size_t l = 0; l < notices->n_layers; l++) {
             size_t last = l;
             while (layers[l] && last + 1 < notices->n_layers && layers[last + 1]) {

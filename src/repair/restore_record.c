@@ -1,6 +1,10 @@
 /* qkscope.json as text: see repair/restore.h. */
 #include "restore_record.h"
 
+#include <string.h>
+
+#include "base/hash.h"
+
 static void add_checkpoint(struct qk_str *out, const char *key, const struct qk_ckpt *ckpt)
 {
     qk_str_addf(out, " \"%s\": {\"name\": ", key);
@@ -27,6 +31,20 @@ static void add_tensor(struct qk_str *out, const struct qk_edits *edits, const s
     qk_str_addf(out, "],\n   \"bytes\": %llu}", (unsigned long long)n_bytes);
 }
 
+/* Of the files as they are written: those of the tuned checkpoint, an adapter merged into its base's. */
+static void add_output(struct qk_str *out, const struct qk_ckpt *ckpt)
+{
+    struct qk_sha256 sha;
+    char hex[65];
+    qk_sha256_init(&sha);
+    for (size_t s = 0; s < ckpt->n_shards; s++) {
+        qk_sha256_add(&sha, ckpt->shards[s].header_sha256, strlen(ckpt->shards[s].header_sha256));
+    }
+    qk_sha256_hex(&sha, hex);
+    qk_str_addf(out, " \"output\": {\"header_sha256\": \"%s\"},\n",
+                ckpt->n_shards == 1 ? ckpt->shards[0].header_sha256 : hex);
+}
+
 void qk_restore_record(const struct qk_plan *plan, const struct qk_edits *edits, const char *command,
                        const struct qk_tensor_hash *hashes, struct qk_str *out)
 {
@@ -36,8 +54,8 @@ void qk_restore_record(const struct qk_plan *plan, const struct qk_edits *edits,
     qk_str_add(out, ",\n");
     add_checkpoint(out, "base", edits->base->ckpt);
     add_checkpoint(out, "tuned", edits->tuned->ckpt);
-    qk_str_addf(out, " \"output\": {\"header_sha256\": \"%s\"},\n \"tensors\": [",
-                edits->tuned->ckpt->header_sha256); /* the writer holds its copy to it */
+    add_output(out, edits->tuned->ckpt);
+    qk_str_add(out, " \"tensors\": [");
     for (size_t i = 0; i < edits->n_tensors; i++) {
         qk_str_add(out, i == 0 ? "\n  " : ",\n  ");
         add_tensor(out, edits, &hashes[i]);
