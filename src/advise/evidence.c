@@ -263,6 +263,8 @@ enum qk_code qk_evidence_open(const struct qk_table *table, const char *checkpoi
         const char *name = row->of_base ? e.base : e.tuned;
         e.data[i] = cells_of(find(table, arena, row->group, name, row->leaf, &failed), row, e.n_layers);
     }
+    e.base_sums = find(table, arena, "probe", e.base, "sums/scalar", &failed);
+    e.tuned_sums = find(table, arena, "probe", e.tuned, "sums/scalar", &failed);
     note_probes(&e, find(table, arena, "probe", e.tuned, NULL, &failed));
     if (failed) {
         return qk_fail_nomem(err, "names of datasets");
@@ -321,15 +323,6 @@ bool qk_evidence_at_floor(const struct qk_evidence *e, size_t layer, size_t head
     double q = qk_evidence_at(e, QK_DATUM_Q_FLOOR, layer, head);
     double k = qk_evidence_at(e, QK_DATUM_K_FLOOR, layer, qk_evidence_kv_head(e, layer, head));
     return q > 0.5 && k > 0.5;
-}
-
-double qk_evidence_needle_fall(const struct qk_evidence *e, size_t layer, size_t head)
-{
-    double mass =
-        qk_evidence_at(e, QK_DATUM_BASE_NEEDLE, layer, head) - qk_evidence_at(e, QK_DATUM_TUNED_NEEDLE, layer, head);
-    double score =
-        qk_evidence_at(e, QK_DATUM_BASE_SCORE, layer, head) - qk_evidence_at(e, QK_DATUM_TUNED_SCORE, layer, head);
-    return fmax(mass, score);
 }
 
 double qk_evidence_module(const struct qk_evidence *e, size_t layer, const char *module)

@@ -6,11 +6,11 @@
 /* What makes a head a retrieval head: Wu et al. 2024 take heads from a retrieval score of 0.1 on. */
 static const double retrieval_head = 0.1;
 
-static double needle_fall(const struct qk_evidence *e, size_t layer, size_t head)
+static double needle_loss(const struct qk_evidence *e, size_t layer, size_t head)
 {
     double base =
         fmax(qk_evidence_at(e, QK_DATUM_BASE_NEEDLE, layer, head), qk_evidence_at(e, QK_DATUM_BASE_SCORE, layer, head));
-    return base >= retrieval_head ? qk_evidence_needle_fall(e, layer, head) : (double)NAN;
+    return base >= retrieval_head ? qk_evidence_needle_loss(e, layer, head) : (double)NAN;
 }
 
 static double far_lost(const struct qk_evidence *e, size_t layer, size_t head)
@@ -88,13 +88,13 @@ const struct qk_finding_rule qk_probe_findings[] = {
      .severity = QK_SEVERITY_ALARM,
      .scope = QK_FINDING_HEAD,
      .metrics = "retrieval_mass, retrieval_score",
-     .rule = "fall of the attention on the needle (or of the retrieval score) against the base, heads with at least "
-             "0.1 in the base",
+     .rule = "fall of the attention on the needle (or of the retrieval score) against the base, at the lower end of "
+             "its 95 % interval over the probes, heads with at least 0.1 in the base",
      .threshold = 0.1,
-     .basis = "arXiv:2404.15574: heads from a retrieval score of 0.1 on are retrieval heads",
+     .basis = "interval over the probes; arXiv:2404.15574: heads from a retrieval score of 0.1 on are retrieval heads",
      .title = "retrieval heads lost attention on the needle",
      .advice = "These heads bring facts back from far away; their layers are the first to restore.",
-     .value = needle_fall},
+     .value = needle_loss},
     {.id = "far-attention-lost",
      .severity = QK_SEVERITY_WARNING,
      .scope = QK_FINDING_HEAD,

@@ -24,7 +24,7 @@ static const struct evidence_row {
     {"qk_rel_drift", QK_DATUM_QK_REL},
     {"qk_eff_rel_drift", QK_DATUM_QK_EFF},
 };
-enum { N_ROWS = sizeof evidence_rows / sizeof evidence_rows[0], N_DERIVED = 4 };
+enum { N_ROWS = sizeof evidence_rows / sizeof evidence_rows[0], N_DERIVED = 5 };
 
 enum qk_code qk_reason_evidence(const struct qk_evidence *e, const struct qk_judged_unit *u, struct qk_arena *arena,
                                 struct qk_plan_unit *unit, struct qk_err *err)
@@ -33,10 +33,12 @@ enum qk_code qk_reason_evidence(const struct qk_evidence *e, const struct qk_jud
     if (list == NULL) {
         return qk_fail_nomem(err, "evidence");
     }
-    const struct qk_plan_evidence derived[N_DERIVED] = {{"head", (double)u->head},
-                                                        {"routing_loss", u->of.routing_loss},
-                                                        {"drift", u->of.drift},
-                                                        {"alignable", u->alignable}};
+    const struct qk_plan_evidence derived[N_DERIVED] = {
+        {"head", (double)u->head},
+        {"routing_loss", u->of.routing_loss},
+        {"drift", u->of.drift},
+        {"alignable", u->alignable},
+        {"needle_loss_lo", qk_evidence_needle_loss(e, u->layer, u->head)}};
     size_t n = 0;
     for (size_t i = 0; i < N_DERIVED; i++) {
         if (!isnan(derived[i].value)) {

@@ -32,7 +32,8 @@ static const struct column columns[] = {
      "sqrt(routing_loss · drift), or the one that is known; of the layer's deciding head; NaN where it is not known",
      offsetof(struct qk_recommended_layer, score)},
     {"routing_loss", "Routing loss",
-     "largest of: fall of retrieval_mass, tail_loss_lo, 1 − 2^distance_shift_hi; clipped to [0, 1]",
+     "largest of: fall of retrieval_mass at the lower end of its interval, tail_loss_lo, 1 − 2^distance_shift_hi; "
+     "clipped to [0, 1]",
      offsetof(struct qk_recommended_layer, routing_loss)},
     {"drift", "Drift beyond rotation",
      "x / (1 + x), x = qk_eff_rel_drift · sqrt(1 − alignable share); 0 at the rounding floor",

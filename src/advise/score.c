@@ -19,7 +19,7 @@ static double clip(double x)
     return fmin(fmax(x, 0.0), 1.0);
 }
 
-double qk_score_routing_loss(double needle_fall, double tail_lo, double tail_hi, double shift_hi,
+double qk_score_routing_loss(double needle_lo, double tail_lo, double tail_hi, double shift_hi,
                              enum qk_loss_kind *ret_kind)
 {
     bool far_grew = tail_hi < 0.0;
@@ -28,7 +28,7 @@ double qk_score_routing_loss(double needle_fall, double tail_lo, double tail_hi,
         double loss;
         enum qk_loss_kind kind;
     } parts[] = {
-        {!isnan(needle_fall), clip(needle_fall), QK_LOST_NEEDLE},
+        {!isnan(needle_lo), clip(needle_lo), QK_LOST_NEEDLE},
         {!isnan(tail_lo), clip(tail_lo), QK_LOST_FAR},
         {!isnan(shift_hi), far_grew ? 0.0 : clip(1.0 - exp2(shift_hi)), QK_LOST_RANGE},
     };
@@ -76,7 +76,7 @@ struct qk_head_score qk_score_head(const struct qk_evidence *e, enum qk_score_ba
     double shift = qk_evidence_at(e, QK_DATUM_SHIFT_HI, layer, head);
     double tail = qk_evidence_at(e, QK_DATUM_TAIL_LOSS, layer, head);
     s.routing_loss =
-        qk_score_routing_loss(qk_evidence_needle_fall(e, layer, head), isnan(lo) ? tail : lo, isnan(hi) ? tail : hi,
+        qk_score_routing_loss(qk_evidence_needle_loss(e, layer, head), isnan(lo) ? tail : lo, isnan(hi) ? tail : hi,
                               isnan(shift) ? qk_evidence_at(e, QK_DATUM_SHIFT, layer, head) : shift, &s.lost);
     s.drift = qk_score_drift(qk_evidence_drift(e, layer, head), s.alignable);
     if (s.at_floor && !isnan(s.drift)) {

@@ -262,15 +262,14 @@ const struct qk_command qk_cmd_recommend = {
         "and a plan: which layers or KV groups to restore, to align or to keep, each with its score, the numbers "
         "behind it and one sentence.\n\n"
         "The score of a head is sqrt(P · D). P, the routing loss, is the largest of: the fall of the attention on the "
-        "needle, the share of far attention that is gone, the share of the mean distance that is gone, the last two "
-        "at the cautious end of their intervals. D is the drift of the routing form beyond what rotations of the "
-        "head's basis explain, x / (1 + x). A unit has the score of its highest head: 0 when nothing was lost or "
+        "needle, the share of far attention that is gone, the share of the mean distance that is gone, each at the "
+        "cautious end of its interval over the probes. D is the drift of the routing form beyond what rotations of "
+        "the head's basis explain, x / (1 + x). A unit has the score of its highest head: 0 when nothing was lost or "
         "nothing moved, 1 at most.\n\n"
         "A unit is restored when a head's P is 0.1 or more; aligned (rotated back) when there is no such loss and "
         "rotations explain half of the drift; else kept. A run without probes cannot tell which layers lost range: "
         "softmax layers that moved are then restored, as the paper does with all of them, and others kept. A run "
-        "without drift is scored "
-        "by P alone.",
+        "without drift is scored by P alone.",
     .common = QK_COMMON_OUTPUT | QK_COMMON_JSON | QK_COMMON_FORCE,
     .output_help = "plan.json",
     .options = options,

@@ -11,6 +11,7 @@ import tempfile
 
 import h5py
 import numpy as np
+import scipy.stats
 
 qkscope, root = os.path.abspath(sys.argv[1]), sys.argv[2]
 pair = os.path.join(root, "examples", "amnesia")
@@ -40,12 +41,24 @@ def write_probes(path, n):
             f.write(json.dumps({"ids": ids, "spans": spans}) + "\n")
 
 
+def needle_loss(f, layer, n_heads):
+    """Lower end of Student's interval of the fall of retrieval_mass or retrieval_score, whichever is higher."""
+    names = list(f["model/probe_sum"].asstr()[:])
+    ends = []
+    for part, whole in (("answer_needle", "answer_queries"), ("needle_copied", "needle_tokens")):
+        share = [f[f"probe/{c}/sums/scalar"][:, layer, :n_heads, names.index(part)] /
+                 f[f"probe/{c}/sums/scalar"][:, layer, :n_heads, names.index(whole)] for c in ("base", "sft")]
+        fall = share[0] - share[1]
+        ends.append(fall.mean(axis=0) - scipy.stats.t.ppf(0.975, len(fall) - 1) * scipy.stats.sem(fall, axis=0))
+    return np.fmax(*ends)
+
+
 def score_of(f, layer):
     """The definition of the score, in numpy, over the heads of a layer."""
-    drift, probe, routing = f["drift/sft"], f["probe"], f["routing/sft"]
+    drift, routing = f["drift/sft"], f["routing/sft"]
     n_heads, n_kv = int(f["model/n_heads"][layer]), int(f["model/n_kv_heads"][layer])
     group = np.arange(n_heads) // (n_heads // n_kv)
-    fall = (probe["base/retrieval_mass"][layer] - probe["sft/retrieval_mass"][layer])[:n_heads]
+    fall = needle_loss(f, layer, n_heads)
     far = routing["tail_loss_lo"][layer, :n_heads]
     shift = np.where(routing["tail_loss_hi"][layer, :n_heads] < 0, 0,
                      1 - 2.0 ** routing["distance_shift_hi"][layer, :n_heads])
@@ -71,7 +84,7 @@ def main():
     check(max(scores, key=scores.get) == 5, f"the retrieval heads' layer is not first: {scores}")
     with h5py.File("both.h5") as f:
         for layer, score in scores.items():
-            check(math.isclose(score, score_of(f, layer), rel_tol=1e-12), f"score of layer {layer}")
+            check(math.isclose(score, score_of(f, layer), rel_tol=2e-4), f"score of layer {layer}")  # t to three decimals
         for side in ("base", "tuned"):
             name = plan[side]["name"]
             check(plan[side]["header_sha256"] == f[f"checkpoints/{name}"].attrs["header_sha256"], f"hash of {name}")

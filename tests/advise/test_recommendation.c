@@ -8,7 +8,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "advise/finding.h"
 #include "advise/recommendation.h"
+#include "base/alloc.h"
 #include "made_run.h"
 
 static const struct qk_recommend_options plain = {.budget = SIZE_MAX, .qkscope = "0", .command = "recommend"};
@@ -359,6 +361,38 @@ static void misshapen_datasets_count_as_missing(void **state)
     release(&m);
 }
 
+/* Every allocation fails once: an error comes back, nothing is lost or written over. */
+static void failing_allocations_are_errors(void **state)
+{
+    (void)state;
+    struct made m = make(MADE_DRIFT | MADE_PROBE);
+    size_t n_failed = 0;
+    lose_needle(&m, 3, 1, 0.25);
+    for (size_t k = 1;; k++) {
+        const struct qk_finding *findings = NULL;
+        size_t n_findings = 0;
+        struct qk_err err = {0};
+        struct qk_str text = {0};
+        qk_alloc_fail_after(k);
+        struct qk_arena *arena = qk_arena_new();
+        enum qk_code code = arena == NULL ? QK_ENOMEM : qk_evidence_open(m.table, NULL, arena, &m.e, &err);
+        code = code == QK_OK ? qk_findings_of(&m.e, arena, &findings, &n_findings, &err) : code;
+        code = code == QK_OK ? qk_recommend(&m.e, &plain, arena, &m.r, &err) : code;
+        code = code == QK_OK ? qk_plan_mergekit(&m.r.plan, &m.e, "base", "tuned", &text, &err) : code;
+        code = code == QK_OK ? qk_recommendation_add(&m.r, &m.e, m.table, &err) : code;
+        qk_alloc_fail_after(0);
+        qk_str_release(&text);
+        qk_arena_free(arena);
+        if (code == QK_OK) {
+            break;
+        }
+        assert_int_equal(code, QK_ENOMEM);
+        n_failed++;
+    }
+    assert_true(n_failed > 10);
+    release(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -373,6 +407,7 @@ int main(void)
         cmocka_unit_test(mergekit_says_layers_and_names_what_it_cannot),
         cmocka_unit_test(runs_that_compare_nothing_are_refused),
         cmocka_unit_test(misshapen_datasets_count_as_missing),
+        cmocka_unit_test(failing_allocations_are_errors),
     };
     return cmocka_run_group_tests_name("recommendation", tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <math.h>
+#include <stdio.h>
 
 #include "advise/score.h"
 #include "base/rng.h"
@@ -115,6 +116,54 @@ static void heads_are_scored_from_the_run(void **state)
     qk_table_free(table);
 }
 
+/* Sums per probe whose quotients for one head of layer 3 are base − tuned = falls. */
+static void add_sums(struct qk_table *table, const double *falls, size_t n)
+{
+    static const char *const names[] = {"base", "tuned"};
+    static const char *const dims[] = {"/model/probe", "/model/layer", "/model/head", "/model/probe_sum"};
+    struct qk_node *sum = NULL, *node = NULL;
+    struct qk_err err = {0};
+    assert_int_equal(qk_table_scale(table, dims[0], QK_TYPE_I64, n, &node, &err), QK_OK);
+    assert_int_equal(qk_table_scale(table, dims[3], QK_TYPE_STR, 2, &sum, &err), QK_OK);
+    sum->v.str[0] = "answer_needle";
+    sum->v.str[1] = "answer_queries";
+    for (size_t c = 0; c < 2; c++) {
+        char path[64];
+        (void)snprintf(path, sizeof path, "/probe/%s/sums/scalar", names[c]);
+        assert_int_equal(qk_table_array(table, path, QK_TYPE_F64, 4, dims, &node, &err), QK_OK);
+        for (size_t s = 0; s < n; s++) {
+            double *at = node->v.f64 + ((s * MADE_LAYERS + 3) * MADE_HEADS + 2) * 2;
+            at[0] = c == 0 ? 4.0 * 0.9 : 4.0 * (0.9 - falls[s]); /* four answer positions */
+            at[1] = isnan(falls[s]) ? 0.0 : 4.0;
+        }
+    }
+    made_set(table, "/probe/base/retrieval_mass", 3, 2, 0.9);
+    made_set(table, "/probe/tuned/retrieval_mass", 3, 2, 0.6);
+}
+
+static void the_needle_counts_at_the_lower_end_of_its_interval(void **state)
+{
+    (void)state;
+    /* mean 0.3, s = 0.1, t(2) = 4.303 */
+    static const double falls[] = {0.2, 0.3, NAN, 0.4}, one[] = {0.3}, same[] = {0.3, 0.3};
+    const struct {
+        const double *falls;
+        size_t n;
+        double expected;
+    } cases[] = {{falls, 4, 0.3 - 4.303 * 0.1 / sqrt(3.0)}, {one, 1, 0.3}, {same, 2, 0.3}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct qk_table *table = made_run(MADE_PROBE);
+        struct qk_arena *arena = qk_arena_new();
+        add_sums(table, cases[i].falls, cases[i].n);
+        struct qk_evidence e = made_evidence(table, arena);
+        assert_true(fabs(qk_evidence_needle_fall(&e, 3, 2) - 0.3) < 1e-15);
+        assert_true(fabs(qk_evidence_needle_loss(&e, 3, 2) - cases[i].expected) < 1e-12);
+        assert_true(fabs(qk_evidence_needle_loss(&e, 3, 1)) < 1e-15); /* no sums: the fall itself */
+        qk_arena_free(arena);
+        qk_table_free(table);
+    }
+}
+
 static void what_there_is_decides_the_basis(void **state)
 {
     (void)state;
@@ -138,6 +187,7 @@ int main(void)
         cmocka_unit_test(known_values),
         cmocka_unit_test(heads_are_scored_from_the_run),
         cmocka_unit_test(what_there_is_decides_the_basis),
+        cmocka_unit_test(the_needle_counts_at_the_lower_end_of_its_interval),
     };
     return cmocka_run_group_tests_name("score", tests, NULL, NULL);
 }

@@ -68,7 +68,8 @@ struct qk_evidence {
     size_t n_layers;
     const struct qk_evidence_layer *layers;
     struct qk_cells data[QK_N_DATA];
-    bool has_drift;  /* some head's routing form was compared */
+    const struct qk_node *base_sums, *tuned_sums; /* /probe/NAME/sums/scalar, or NULL */
+    bool has_drift;                               /* some head's routing form was compared */
     bool has_probe;  /* some head's attention was compared with the base's on the same probes */
     bool has_needle; /* and the probes mark a needle */
     size_t n_probes;
@@ -93,6 +94,9 @@ double qk_evidence_alignable(const struct qk_evidence *e, size_t layer, size_t h
 bool qk_evidence_at_floor(const struct qk_evidence *e, size_t layer, size_t head);
 /* Fall of the attention on the needle (retrieval_mass) or of retrieval_score, whichever fell more; NaN unknown. */
 double qk_evidence_needle_fall(const struct qk_evidence *e, size_t layer, size_t head);
+/* The same at the lower end of the 95 % interval over the probes (Student's t of the paired differences, from the sums
+ * that the run keeps per probe); the fall itself where fewer than two probes mark a needle. */
+double qk_evidence_needle_loss(const struct qk_evidence *e, size_t layer, size_t head);
 /* module_rel_drift of a module by name; NaN where there is none. */
 double qk_evidence_module(const struct qk_evidence *e, size_t layer, const char *module);
 /* Mean nll over the probes on which the base's is finite; the tuned checkpoint's is infinite where it has none there.

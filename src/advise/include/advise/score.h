@@ -1,17 +1,21 @@
 /* The score of a restore unit: how much measured routing loss sits on drift that can be put back.
  *
  * Per query head h, from the run's datasets:
- *   routing loss  P = max(needle, far, shift), each clipped to [0, 1]:
- *       needle = fall of retrieval_mass (or of retrieval_score) against the base
- *       far    = tail_loss_lo, the lower end of the interval of the share of far attention that is gone
- *       shift  = 1 − 2^distance_shift_hi, the share of the mean distance that is gone, at the interval's upper end;
- *                0 where the whole interval of tail_loss is below 0 (far attention grew: it is the sink that shrank)
- *   drift         D = x / (1 + x), x = r · sqrt(1 − a), r = qk_eff_rel_drift (else qk_rel_drift), a = alignable share
- * of Q and K together; 0 where both are at the rounding floor or unchanged score         S = sqrt(P · D) with probe and
- * drift data, P without drift data, D without probe data A unit (KV group, layer) has the score of its highest head, so
- * a layer's is that of its highest group. S is in [0, 1], rises with every loss and with the drift, falls with the
- * alignable share, and is 0 when either P or D is: nothing was lost, or nothing can be put back. Scores made with
- * different data are not comparable.
+ *
+ *   routing loss  P = max(needle, far, shift), each clipped to [0, 1], each at the cautious end of its interval:
+ *     needle = fall of retrieval_mass (or of retrieval_score), lower end (qk_evidence_needle_loss)
+ *     far    = tail_loss_lo, the share of far attention that is gone
+ *     shift  = 1 − 2^distance_shift_hi, the share of the mean distance that is gone; 0 where the whole interval
+ *              of tail_loss is below 0 (far attention grew: it is the sink that shrank)
+ *
+ *   drift  D = x / (1 + x), x = r · sqrt(1 − a), r = qk_eff_rel_drift (else qk_rel_drift),
+ *     a = alignable share of Q and K together; D = 0 where both are at the rounding floor or unchanged
+ *
+ *   score  S = sqrt(P · D) with probe and drift data, P without drift data, D without probe data
+ *
+ * A unit (KV group, layer) has the score of its highest head, so a layer's is that of its highest group. S is in
+ * [0, 1], rises with every loss and with the drift, falls with the alignable share, and is 0 when either P or D is:
+ * nothing was lost, or nothing can be put back. Scores made with different data are not comparable.
  *
  * All functions are pure. */
 #ifndef QK_ADVISE_SCORE_H
@@ -28,9 +32,9 @@ const char *qk_score_basis_name(enum qk_score_basis basis); /* "probe and drift"
 /* What a head's routing loss comes from. */
 enum qk_loss_kind { QK_LOST_NOTHING, QK_LOST_NEEDLE, QK_LOST_FAR, QK_LOST_RANGE };
 
-/* P from its parts; NaN parts count as not measured. NaN when none was. needle, tail_lo, tail_hi: shares; shift_hi:
+/* P from its parts; NaN parts count as not measured. NaN when none was. needle_lo, tail_lo, tail_hi: shares; shift_hi:
  * log2 tokens. *ret_kind (may be NULL): the part that decided. */
-double qk_score_routing_loss(double needle_fall, double tail_lo, double tail_hi, double shift_hi,
+double qk_score_routing_loss(double needle_lo, double tail_lo, double tail_hi, double shift_hi,
                              enum qk_loss_kind *ret_kind);
 /* D from r ≥ 0 and a in [0, 1] (NaN a counts as 0); NaN r gives NaN. */
 double qk_score_drift(double rel_drift, double alignable);
