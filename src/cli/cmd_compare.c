@@ -118,7 +118,7 @@ static enum qk_code run(struct qk_cli *cli, struct qk_err *err)
 static const struct qk_option options[] = {
     {"expect", 0, QK_OPT_PATH, "PLAN", NULL, NULL,
      "A is the tuned checkpoint, B is restored from it: B must hold what this plan puts into the planned rows, and A's "
-     "bytes everywhere else. B's own qkscope.json is no difference."},
+     "bytes everywhere else. Takes the record of a restore too (OUT/qkscope.json), which is no difference itself."},
     {"base", 0, QK_OPT_PATH, "BASE", NULL, NULL, "With --expect: the checkpoint that the plan takes Q and K from."},
     {"tensors", 0, QK_OPT_FLAG, NULL, NULL, NULL,
      "Compare tensors alone: not how they are spread over files, nor headers, nor other files."},
@@ -138,7 +138,7 @@ static const char *const operand_help[] = {
 static const char *const examples[] = {
     "qkscope compare tuned restored",
     "What a restore changed: tensors, rows, layers and heads.",
-    "qkscope compare tuned restored --expect plan.json --base base",
+    "qkscope compare tuned restored --expect restored/qkscope.json --base base",
     "Proof that it changed what the plan says and nothing else; exit status 0.",
     "qkscope compare sharded single --tensors",
     "The same tensors in another layout are equal.",

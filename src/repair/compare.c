@@ -25,7 +25,7 @@ struct comparison {
     const struct qk_ckpt *a, *b;
     const struct qk_compare_options *options;
     size_t n_sums; /* tensors of the same name, type and shape, by name */
-    struct qk_span_sums *sums;
+    struct qk_compare_sums *sums;
     _Atomic uint64_t *rows;
     size_t n_spans, cap;
     struct span *spans;
@@ -74,9 +74,9 @@ static enum qk_code match_tensors(struct comparison *c, struct qk_err *err)
     for (size_t i = 0; i < c->a->n_tensors; i++) {
         const struct qk_tensor *a = &c->a->tensors[i], *b = qk_ckpt_find(c->b, a->name);
         if (b != NULL && same_form(a, b)) {
-            struct qk_span_sums *sums = &c->sums[c->n_sums++];
-            qk_span_init(sums, a, b, c->options->model != NULL && transposed[i]);
-            words += qk_span_words(sums->n_rows);
+            struct qk_compare_sums *sums = &c->sums[c->n_sums++];
+            qk_compare_sums_init(sums, a, b, c->options->model != NULL && transposed[i]);
+            words += qk_compare_sums_words(sums->n_rows);
             c->total += a->n_bytes;
         }
     }
@@ -88,7 +88,7 @@ static enum qk_code match_tensors(struct comparison *c, struct qk_err *err)
     _Atomic uint64_t *next = c->rows;
     for (size_t i = 0; i < c->n_sums; i++) {
         c->sums[i].rows = next;
-        next += qk_span_words(c->sums[i].n_rows);
+        next += qk_compare_sums_words(c->sums[i].n_rows);
     }
     return QK_OK;
 }
@@ -164,7 +164,7 @@ static enum qk_code extents_of(const struct qk_edits *edits, const struct qk_ten
  * come by themselves. */
 static enum qk_code add_tensor(struct comparison *c, size_t index, struct qk_err *err)
 {
-    struct qk_span_sums *sums = &c->sums[index];
+    struct qk_compare_sums *sums = &c->sums[index];
     struct extent *extents = NULL;
     size_t n = 0;
     QK_TRY(extents_of(c->options->edits, sums->a, &extents, &n, err));
@@ -219,7 +219,7 @@ static enum qk_code list_spans(struct comparison *c, struct qk_err *err)
     return code;
 }
 
-static struct qk_span_sums *sums_of(struct comparison *c, const struct qk_tensor *a)
+static struct qk_compare_sums *sums_of(struct comparison *c, const struct qk_tensor *a)
 {
     for (size_t low = 0, high = c->n_sums; low < high;) {
         size_t middle = low + (high - low) / 2;
@@ -247,7 +247,7 @@ static enum qk_code compare_span(void *ctx, size_t i, size_t worker, struct qk_e
 {
     struct comparison *c = ctx;
     const struct span *span = &c->spans[i];
-    struct qk_span_sums *sums = &c->sums[span->sums];
+    struct qk_compare_sums *sums = &c->sums[span->sums];
     unsigned char *expected = c->chunks + 2 * worker * CHUNK, *found = expected + CHUNK;
     if (span->edit != NULL) {
         QK_TRY(qk_edit_read(c->options->edits, span->edit, span->extent, span->from, span->n, expected, err));
@@ -255,7 +255,7 @@ static enum qk_code compare_span(void *ctx, size_t i, size_t worker, struct qk_e
         QK_TRY(qk_ckpt_read(c->a, sums->a, span->at, span->n, expected, err));
     }
     QK_TRY(qk_ckpt_read(c->b, sums->b, span->at, span->n, found, err));
-    qk_span_compare(sums, span->at, span->n, expected, found);
+    qk_compare_sums_add(sums, span->at, span->n, expected, found);
     advance(c, span->n);
     return QK_OK;
 }
@@ -264,7 +264,7 @@ static enum qk_code compare_span(void *ctx, size_t i, size_t worker, struct qk_e
 static enum qk_code compare_made(struct comparison *c, const struct qk_edit_maker *maker, const struct qk_edit *edit,
                                  struct qk_err *err)
 {
-    struct qk_span_sums *sums = sums_of(c, edit->tensor);
+    struct qk_compare_sums *sums = sums_of(c, edit->tensor);
     unsigned char *made = sums != NULL ? qk_alloc_aligned(2, (size_t)edit->n_bytes) : NULL;
     if (sums == NULL) {
         return QK_OK; /* B has no such tensor: told elsewhere */
@@ -279,7 +279,7 @@ static enum qk_code compare_made(struct comparison *c, const struct qk_edit_make
         qk_edit_extent(edit, e, &at, &n);
         code = qk_ckpt_read(c->b, sums->b, at, (size_t)n, found, err);
         if (code == QK_OK) {
-            qk_span_compare(sums, at, (size_t)n, made + before, found);
+            qk_compare_sums_add(sums, at, (size_t)n, made + before, found);
         }
     }
     qk_free(made);
@@ -322,7 +322,7 @@ static void count_planned(struct comparison *c, struct qk_compare *ret)
 {
     const struct qk_edits *edits = c->options->edits;
     for (size_t i = 0; edits != NULL && i < edits->n; i++) {
-        struct qk_span_sums *sums = sums_of(c, edits->edits[i].tensor);
+        struct qk_compare_sums *sums = sums_of(c, edits->edits[i].tensor);
         ret->n_planned_rows += edits->edits[i].count;
         if (sums != NULL) {
             sums->n_planned_rows += edits->edits[i].count;
@@ -349,7 +349,7 @@ static enum qk_code collect(struct comparison *c, struct qk_arena *arena, struct
         bool has_b = j < b->n_tensors && (!has_a || strcmp(a->tensors[i].name, b->tensors[j].name) == 0);
         struct qk_compare_tensor t = {.a = has_a ? &a->tensors[i] : NULL, .b = has_b ? &b->tensors[j] : NULL};
         t.name = qk_arena_strdup(arena, has_a ? t.a->name : t.b->name);
-        const struct qk_span_sums *sums = has_a ? sums_of(c, t.a) : NULL;
+        const struct qk_compare_sums *sums = has_a ? sums_of(c, t.a) : NULL;
         if (t.name == NULL) {
             return qk_fail_nomem(err, "compare");
         }

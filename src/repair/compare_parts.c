@@ -5,15 +5,15 @@
 #include "compare_report.h"
 
 /* Ranges of differing rows; list NULL: only counted. */
-static size_t find_ranges(const struct qk_span_sums *sums, struct qk_compare_rows *list)
+static size_t find_ranges(const struct qk_compare_sums *sums, struct qk_compare_rows *list)
 {
     size_t n = 0;
     for (uint64_t row = 0; row < sums->n_rows; row++) {
-        if (!qk_span_row_differs(sums, row)) {
+        if (!qk_compare_sums_row_differs(sums, row)) {
             continue;
         }
         uint64_t first = row;
-        while (row + 1 < sums->n_rows && qk_span_row_differs(sums, row + 1)) {
+        while (row + 1 < sums->n_rows && qk_compare_sums_row_differs(sums, row + 1)) {
             row++;
         }
         if (list != NULL) {
@@ -24,13 +24,13 @@ static size_t find_ranges(const struct qk_span_sums *sums, struct qk_compare_row
     return n;
 }
 
-static uint64_t count_in(const struct qk_span_sums *sums, const struct qk_rows *rows)
+static uint64_t count_in(const struct qk_compare_sums *sums, const struct qk_rows *rows)
 {
-    return rows->tensor == sums->a ? qk_span_count(sums, rows->first, rows->count) : 0;
+    return rows->tensor == sums->a ? qk_compare_sums_count(sums, rows->first, rows->count) : 0;
 }
 
 /* Whether head h's own rows or bias in this tensor differ. */
-static bool head_differs(const struct qk_span_sums *sums, const struct qk_layer *layer, bool is_key, size_t h)
+static bool head_differs(const struct qk_compare_sums *sums, const struct qk_layer *layer, bool is_key, size_t h)
 {
     size_t n_parts = is_key ? layer->n_k_parts : layer->n_q_parts;
     const struct qk_head_part *parts = (is_key ? layer->k : layer->q) + h * n_parts;
@@ -43,7 +43,7 @@ static bool head_differs(const struct qk_span_sums *sums, const struct qk_layer 
     return bias != NULL && count_in(sums, &bias[h]) > 0;
 }
 
-static enum qk_code find_heads(const struct qk_span_sums *sums, const struct qk_layer *layer, bool is_key,
+static enum qk_code find_heads(const struct qk_compare_sums *sums, const struct qk_layer *layer, bool is_key,
                                struct qk_arena *arena, struct qk_compare_part *part, struct qk_err *err)
 {
     size_t n_heads = is_key ? layer->n_kv_heads : layer->n_heads;
@@ -61,8 +61,8 @@ static enum qk_code find_heads(const struct qk_span_sums *sums, const struct qk_
 }
 
 /* The layer's parts of this tensor that differ, one a role; a bias of Q or K is told apart by its heads. */
-static enum qk_code layer_parts(const struct qk_span_sums *sums, const struct qk_layer *layer, struct qk_arena *arena,
-                                struct qk_compare_part *list, size_t *n, struct qk_err *err)
+static enum qk_code layer_parts(const struct qk_compare_sums *sums, const struct qk_layer *layer,
+                                struct qk_arena *arena, struct qk_compare_part *list, size_t *n, struct qk_err *err)
 {
     uint64_t rows[QK_N_ROLES] = {0};
     for (size_t s = 0; s < layer->n_slices; s++) {
@@ -97,7 +97,7 @@ static bool layer_has(const struct qk_layer *layer, const struct qk_tensor *tens
     return false;
 }
 
-static enum qk_code find_parts(const struct qk_span_sums *sums, const struct qk_model *model, struct qk_arena *arena,
+static enum qk_code find_parts(const struct qk_compare_sums *sums, const struct qk_model *model, struct qk_arena *arena,
                                struct qk_compare_tensor *ret, struct qk_err *err)
 {
     size_t n_layers = 0, n = 0;
@@ -124,8 +124,8 @@ static enum qk_code find_parts(const struct qk_span_sums *sums, const struct qk_
     return QK_OK;
 }
 
-enum qk_code qk_compare_describe(const struct qk_span_sums *sums, const struct qk_model *model, struct qk_arena *arena,
-                                 struct qk_compare_tensor *ret, struct qk_err *err)
+enum qk_code qk_compare_describe(const struct qk_compare_sums *sums, const struct qk_model *model,
+                                 struct qk_arena *arena, struct qk_compare_tensor *ret, struct qk_err *err)
 {
     ret->n_rows = sums->n_rows;
     ret->n_planned_rows = sums->n_planned_rows;
@@ -139,7 +139,7 @@ enum qk_code qk_compare_describe(const struct qk_span_sums *sums, const struct q
     }
     ret->n_ranges = find_ranges(sums, ranges);
     ret->ranges = ranges;
-    ret->n_differing = qk_span_count(sums, 0, sums->n_rows);
+    ret->n_differing = qk_compare_sums_count(sums, 0, sums->n_rows);
     ret->first_byte = atomic_load(&sums->first_byte);
     uint64_t bits = atomic_load(&sums->max_bits);
     memcpy(&ret->max_abs, &bits, sizeof bits);

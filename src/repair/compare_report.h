@@ -6,8 +6,8 @@
 #include "repair/compare.h"
 
 /* Ranges, counts and parts of one tensor that both have; nothing is set where no row differs. */
-enum qk_code qk_compare_describe(const struct qk_span_sums *sums, const struct qk_model *model, struct qk_arena *arena,
-                                 struct qk_compare_tensor *ret, struct qk_err *err) QK_CHECKED;
+enum qk_code qk_compare_describe(const struct qk_compare_sums *sums, const struct qk_model *model,
+                                 struct qk_arena *arena, struct qk_compare_tensor *ret, struct qk_err *err) QK_CHECKED;
 /* Shards and headers. */
 enum qk_code qk_compare_layout(const struct qk_ckpt *a, const struct qk_ckpt *b, struct qk_arena *arena,
                                struct qk_compare *ret, struct qk_err *err) QK_CHECKED;

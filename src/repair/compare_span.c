@@ -7,12 +7,13 @@
 /* Equal stretches are skipped in blocks of this many bytes; a multiple of every element's size. */
 enum { BLOCK = 4096, N_DECODED = 512 };
 
-uint64_t qk_span_words(uint64_t n_rows)
+uint64_t qk_compare_sums_words(uint64_t n_rows)
 {
     return n_rows / 64 + 1;
 }
 
-void qk_span_init(struct qk_span_sums *sums, const struct qk_tensor *a, const struct qk_tensor *b, bool transposed)
+void qk_compare_sums_init(struct qk_compare_sums *sums, const struct qk_tensor *a, const struct qk_tensor *b,
+                          bool transposed)
 {
     sums->a = a;
     sums->b = b;
@@ -26,7 +27,7 @@ void qk_span_init(struct qk_span_sums *sums, const struct qk_tensor *a, const st
     atomic_init(&sums->n_different, 0);
 }
 
-static void mark(struct qk_span_sums *sums, uint64_t row)
+static void mark(struct qk_compare_sums *sums, uint64_t row)
 {
     atomic_fetch_or_explicit(&sums->rows[row / 64], (uint64_t)1 << row % 64, memory_order_relaxed);
 }
@@ -76,7 +77,7 @@ static double largest_distance(size_t n, const double *x, const double *y)
     return most;
 }
 
-static void measure(struct qk_span_sums *sums, size_t n, const unsigned char *expected, const unsigned char *found)
+static void measure(struct qk_compare_sums *sums, size_t n, const unsigned char *expected, const unsigned char *found)
 {
     const struct qk_dtype_info *type = qk_dtype_info(sums->a->dtype);
     if (!type->is_float || type->bits % 8 != 0) {
@@ -96,7 +97,7 @@ static void measure(struct qk_span_sums *sums, size_t n, const unsigned char *ex
 }
 
 /* Whole runs of one row at a time. */
-static void mark_rows(struct qk_span_sums *sums, size_t size, uint64_t at, size_t n, const unsigned char *expected,
+static void mark_rows(struct qk_compare_sums *sums, size_t size, uint64_t at, size_t n, const unsigned char *expected,
                       const unsigned char *found)
 {
     uint64_t row_bytes = sums->n_cols * size, row = at / row_bytes, left = row_bytes - at % row_bytes;
@@ -109,8 +110,8 @@ static void mark_rows(struct qk_span_sums *sums, size_t size, uint64_t at, size_
 }
 
 /* Element by element, where neighbours are of different rows; byte by byte where elements are smaller than a byte. */
-static void mark_elements(struct qk_span_sums *sums, size_t bits, uint64_t at, size_t n, const unsigned char *expected,
-                          const unsigned char *found)
+static void mark_elements(struct qk_compare_sums *sums, size_t bits, uint64_t at, size_t n,
+                          const unsigned char *expected, const unsigned char *found)
 {
     size_t step = bits >= 8 ? bits / 8 : 1;
     for (size_t i = 0; i < n; i += step) {
@@ -123,8 +124,8 @@ static void mark_elements(struct qk_span_sums *sums, size_t bits, uint64_t at, s
     }
 }
 
-void qk_span_compare(struct qk_span_sums *sums, uint64_t at, size_t n, const unsigned char *expected,
-                     const unsigned char *found)
+void qk_compare_sums_add(struct qk_compare_sums *sums, uint64_t at, size_t n, const unsigned char *expected,
+                         const unsigned char *found)
 {
     if (memcmp(expected, found, n) == 0) {
         return;
@@ -154,16 +155,16 @@ void qk_span_compare(struct qk_span_sums *sums, uint64_t at, size_t n, const uns
     }
 }
 
-bool qk_span_row_differs(const struct qk_span_sums *sums, uint64_t row)
+bool qk_compare_sums_row_differs(const struct qk_compare_sums *sums, uint64_t row)
 {
     return (atomic_load_explicit(&sums->rows[row / 64], memory_order_relaxed) >> row % 64 & 1) != 0;
 }
 
-uint64_t qk_span_count(const struct qk_span_sums *sums, uint64_t first, uint64_t count)
+uint64_t qk_compare_sums_count(const struct qk_compare_sums *sums, uint64_t first, uint64_t count)
 {
     uint64_t n = 0;
     for (uint64_t row = first; row < first + count && row < sums->n_rows; row++) {
-        n += qk_span_row_differs(sums, row);
+        n += qk_compare_sums_row_differs(sums, row);
     }
     return n;
 }

@@ -333,6 +333,15 @@ static const struct qk_plan_member plan_members[] = {
 
 /* ---- whole plans ------------------------------------------------------------------------------------------------ */
 
+/* The plan in the record that restore leaves beside its output (qkscope.json), else json itself. */
+static const struct qk_json *find_plan(const struct qk_json *json)
+{
+    const char *format;
+    const struct qk_json *plan = qk_json_get(json, "plan");
+    bool record = qk_json_string(qk_json_get(json, "format"), &format) && strcmp(format, "qkscope-restore") == 0;
+    return record && plan != NULL ? plan : json;
+}
+
 enum qk_code qk_plan_parse(const char *name, const char *text, size_t n, struct qk_arena *arena, struct qk_plan *ret,
                            struct qk_err *err)
 {
@@ -340,7 +349,7 @@ enum qk_code qk_plan_parse(const char *name, const char *text, size_t n, struct 
     struct qk_plan plan = {0};
     struct qk_plan_reader reader = {.name = name, .arena = arena};
     QK_TRY(qk_json_parse(text, n, name, &json, err));
-    enum qk_code code = qk_plan_read_object(&reader, "", json, plan_members, &plan, err);
+    enum qk_code code = qk_plan_read_object(&reader, "", find_plan(json), plan_members, &plan, err);
     qk_json_free(json);
     if (code == QK_OK) {
         *ret = plan;

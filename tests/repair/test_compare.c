@@ -147,14 +147,14 @@ static void spans_find_the_row(void **state)
                 for (size_t byte = at; byte < end; byte++) {
                     unsigned char expected[N] = {0}, found[N] = {0};
                     _Atomic uint64_t word = 0;
-                    struct qk_span_sums sums = {.rows = &word};
-                    qk_span_init(&sums, &t, &t, transposed);
+                    struct qk_compare_sums sums = {.rows = &word};
+                    qk_compare_sums_init(&sums, &t, &t, transposed);
                     found[byte] = 1;
-                    qk_span_compare(&sums, at, end - at, expected + at, found + at);
+                    qk_compare_sums_add(&sums, at, end - at, expected + at, found + at);
                     uint64_t row = transposed ? byte / 2 % COLS : byte / 2 / COLS;
                     assert_int_equal(atomic_load(&word), (uint64_t)1 << row);
                     assert_int_equal(atomic_load(&sums.first_byte), byte);
-                    assert_int_equal(qk_span_count(&sums, row, 1), 1);
+                    assert_int_equal(qk_compare_sums_count(&sums, row, 1), 1);
                 }
             }
         }
@@ -185,10 +185,10 @@ static void numbers_that_are_none(void **state)
         expected[at] = cases[c].from;
         found[at] = cases[c].to;
         _Atomic uint64_t word = 0;
-        struct qk_span_sums sums = {.rows = &word};
+        struct qk_compare_sums sums = {.rows = &word};
         double most;
-        qk_span_init(&sums, &t, &t, false);
-        qk_span_compare(&sums, 0, sizeof found, (const unsigned char *)expected, (const unsigned char *)found);
+        qk_compare_sums_init(&sums, &t, &t, false);
+        qk_compare_sums_add(&sums, 0, sizeof found, (const unsigned char *)expected, (const unsigned char *)found);
         uint64_t bits = atomic_load(&sums.max_bits);
         memcpy(&most, &bits, sizeof most);
         assert_true(most == cases[c].most);

@@ -32,6 +32,37 @@ $ echo hello > copy/more.txt; rm copy/tokenizer.json; qkscope compare $SRC/examp
 > tokenizer.json: only in <SRC>/examples/amnesia/base
 > different: 1 tensor, 3 other files
 
+# a restore against its own record: as planned, and no longer so with one byte changed in or beside the plan
+$ qkscope restore -q $SRC/examples/amnesia/base $SRC/examples/amnesia/sft -o out --layers 2,5 --mode qk-pro --side head --kv-groups 1
+> <*>
+$ qkscope compare $SRC/examples/amnesia/sft out --expect out/qkscope.json --base $SRC/examples/amnesia/base
+> as planned: 192 planned rows of 4 tensors; all else equal (103 tensors, 8.2 MB, 3 other files)
+
+$ qkscope compare $SRC/examples/amnesia/sft out
+? 1
+> model.layers.2.self_attn.k_proj.weight: 32 of 96 rows (32-63), <*>
+>     layer 2 k, head 1: 32 rows
+> model.layers.2.self_attn.q_proj.weight: 64 of 192 rows (64-127), <*>
+>     layer 2 q, heads 2-3: 64 rows
+> model.layers.5.self_attn.k_proj.weight: 32 of 96 rows (32-63), <*>
+>     layer 5 k, head 1: 32 rows
+> model.layers.5.self_attn.q_proj.weight: 64 of 192 rows (64-127), <*>
+>     layer 5 q, heads 2-3: 64 rows
+> qkscope.json: only in out
+> different: 4 tensors, 1 other file
+
+$ at=$(qkscope inspect --tensors out | awk '$1 == 5 && $2 == "q" {print $7}'); for row in 63 64; do printf '\377' | dd of=out/model.safetensors bs=1 seek=$((at + 2 * 192 * row)) conv=notrunc 2>/dev/null; done
+$ qkscope compare $SRC/examples/amnesia/sft out --expect out/qkscope.json --base $SRC/examples/amnesia/base
+? 1
+> model.layers.5.self_attn.q_proj.weight: 2 of 192 rows not as planned (63-64), first byte 24192, by at most <*>
+>     layer 5 q, heads 1-2: 2 rows
+> not as planned: 1 tensor
+
+$ qkscope compare $SRC/examples/amnesia/base out --expect out/qkscope.json --base $SRC/examples/amnesia/sft
+? 1
+> ...
+> not as planned: 32 tensors
+
 $ qkscope compare $SRC/examples/amnesia/base copy --expect plan.json
 ? 2
 ! qkscope: error: --expect goes with --base

@@ -73,7 +73,9 @@ struct qk_plan {
 };
 
 /* Reads and checks plan.json: unknown actions, doubled rows (one KV group's Q or K in two units), numbers out of range
- * and unknown members are QK_EFORMAT naming file and field. */
+ * and unknown members are QK_EFORMAT naming file and field. Also reads the plan in a restore's record
+ * (OUT/qkscope.json).
+ */
 enum qk_code qk_plan_read(const char *path, struct qk_arena *arena, struct qk_plan *ret, struct qk_err *err) QK_CHECKED;
 /* The same from text; name is used in errors. */
 enum qk_code qk_plan_parse(const char *name, const char *text, size_t n, struct qk_arena *arena, struct qk_plan *ret,
