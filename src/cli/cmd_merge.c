@@ -1,6 +1,7 @@
 /* qkscope merge PART.h5… -o RUN.h5: parts of a run become the run. */
 #include "base/alloc.h"
 #include "cli/command.h"
+#include "run/niah.h"
 #include "run/probe.h"
 #include "store/store.h"
 
@@ -23,6 +24,9 @@ static enum qk_code merge_and_write(struct qk_cli *cli, struct qk_table **parts,
     struct qk_table *whole;
     QK_TRY(qk_merge((const struct qk_table *const *)parts, names, n, &whole, err));
     enum qk_code code = qk_probe_finish(whole, err);
+    if (code == QK_OK) {
+        code = qk_niah_finish(whole, err);
+    }
     if (code == QK_OK) {
         code = qk_run_order(whole, err);
     }

@@ -6,10 +6,15 @@
 #include "base/str.h"
 #include "checkpoint_inputs.h"
 #include "cli/command.h"
+#include "niah_options.h"
 #include "run/probe.h"
 #include "run/probe_summary.h"
 #include "sidecar.h"
 #include "store/store.h"
+
+/* Of --niah: a dozen probes that show what heads do, in little time. */
+#define NIAH_LENGTHS "1k"
+#define NIAH_DEPTHS  4
 
 struct probe_command {
     struct qk_cli *cli;
@@ -47,19 +52,38 @@ static enum qk_code open_checkpoints(struct probe_command *p, struct qk_err *err
     return QK_OK;
 }
 
+/* Recall cases with their answers, as probes. */
+static enum qk_code build_needles(struct probe_command *p, const char *tokenizer, size_t most, struct qk_err *err)
+{
+    struct qk_niah_grid grid;
+    struct qk_niah_set cases;
+    struct qk_arena *arena = qk_cli_arena(p->cli);
+    QK_TRY(qk_niah_read_grid(p->cli, NIAH_LENGTHS, NIAH_DEPTHS, &grid, err));
+    QK_TRY(qk_niah_set_grid(&grid, tokenizer, qk_cli_progress(p->cli), arena, &cases, err));
+    return qk_niah_probes(&cases, most, arena, &p->set, err);
+}
+
 static enum qk_code read_probes(struct probe_command *p, struct qk_err *err)
 {
     const char *tokens = qk_cli_value(p->cli, "tokens"), *text = qk_cli_value(p->cli, "text");
     const char *tokenizer = p->c.ckpts[p->base]->dir;
     struct qk_arena *arena = qk_cli_arena(p->cli);
     size_t most = qk_cli_count(p->cli, "max-probes");
-    if ((tokens == NULL) == (text == NULL)) {
-        enum qk_code code = qk_fail(err, QK_EUSAGE, "%s", tokens == NULL ? "no probes" : "two sorts of probes");
-        qk_err_hint(err, "give either --tokens FILE.jsonl or --text FILE");
+    bool niah = qk_cli_flag(p->cli, "niah");
+    int n_sorts = (tokens != NULL) + (text != NULL) + niah;
+    if (n_sorts != 1) {
+        enum qk_code code = qk_fail(err, QK_EUSAGE, "%s", n_sorts == 0 ? "no probes" : "two sorts of probes");
+        qk_err_hint(err, "give one of --tokens FILE.jsonl, --text FILE and --niah");
         return code;
     }
-    QK_TRY(qk_cli_guard_input(p->cli, tokens != NULL ? tokens : text, err));
-    if (tokens != NULL) {
+    if (!niah && qk_niah_option_given(p->cli) != NULL) {
+        return qk_fail(err, QK_EUSAGE, "--%s: has no meaning without --niah", qk_niah_option_given(p->cli));
+    }
+    const char *file = tokens != NULL ? tokens : text;
+    QK_TRY(file == NULL ? QK_OK : qk_cli_guard_input(p->cli, file, err));
+    if (niah) {
+        QK_TRY(build_needles(p, tokenizer, most, err));
+    } else if (tokens != NULL) {
         QK_TRY(qk_probe_set_tokens(tokens, tokenizer, most, arena, &p->set, err));
     } else {
         QK_TRY(qk_probe_set_text(text, tokenizer, qk_cli_count(p->cli, "length"), most, arena, &p->set, err));
@@ -346,6 +370,11 @@ static const struct qk_option options[] = {
      .arg = "N",
      .dflt = "1024",
      .help = "Tokens per probe of --text, special tokens included."},
+    {.name = "niah",
+     .kind = QK_OPT_FLAG,
+     .help = "Probes are needle-in-a-haystack documents with their answers, needle and answer marked, as of "
+             "`qkscope niah` with the next options."},
+    QK_NIAH_OPTION_ROWS("1k", "4"),
     {.name = "max-probes", .kind = QK_OPT_COUNT, .arg = "N", .help = "Take the first N probes only."},
     {.name = "queries",
      .kind = QK_OPT_STRING,

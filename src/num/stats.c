@@ -1,4 +1,4 @@
-/* Quantiles and bootstrap resampling: see num/stats.h. */
+/* Quantiles, bootstrap resampling, intervals of rates: see num/stats.h. */
 #include "num/stats.h"
 
 #include <math.h>
@@ -38,4 +38,18 @@ void qk_bootstrap_counts(uint64_t seed, size_t n_resamples, size_t n, uint32_t *
             counts[r * n + qk_rng_below(&rng, n)]++;
         }
     }
+}
+
+void qk_wilson(double hits, double n, double *ret_lo, double *ret_hi)
+{
+    static const double z = 1.959963984540054; /* 97.5 % quantile of the standard normal */
+    double p = hits / n, scale = 1.0 + z * z / n, middle = (p + z * z / (2.0 * n)) / scale;
+    double half = z / scale * sqrt(p * (1.0 - p) / n + z * z / (4.0 * n * n));
+    if (!(n > 0.0)) {
+        *ret_lo = *ret_hi = NAN;
+        return;
+    }
+    /* at the ends the interval touches 0 or 1, but for rounding */
+    *ret_lo = hits <= 0.0 ? 0.0 : fmax(0.0, middle - half);
+    *ret_hi = hits >= n ? 1.0 : fmin(1.0, middle + half);
 }

@@ -18,6 +18,9 @@ enum qk_code qk_probe_nodes_of(const struct qk_table *table, const char *name, s
 struct qk_distance_sums qk_probe_sums_at(const struct qk_probe_nodes *nodes, size_t sequence, size_t layer,
                                          size_t head);
 
+/* Fills longest and sha256. */
+void qk_probe_set_seal(struct qk_probe_set *set);
+
 /* The attribute `mixing` of an entry, one per layer. */
 #define QK_MIXING_SOFTMAX      "softmax"
 #define QK_MIXING_IMPLICIT     "implicit"     /* of a linear layer, normalised */

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "ckpt/json.h"
+#include "probe_run.h"
 
 /* A file being read. */
 struct reader {
@@ -265,7 +266,7 @@ static enum qk_code read_text(struct reader *r, const char *text, size_t len, si
     return code;
 }
 
-static void hash_set(struct qk_probe_set *set)
+void qk_probe_set_seal(struct qk_probe_set *set)
 {
     struct qk_sha256 sha;
     qk_sha256_init(&sha);
@@ -308,7 +309,7 @@ static enum qk_code read_file(struct reader *r, size_t length, size_t most, stru
     if (set.name == NULL) {
         return qk_fail_nomem(err, r->path);
     }
-    hash_set(&set);
+    qk_probe_set_seal(&set);
     *ret = set;
     return QK_OK;
 }

@@ -228,8 +228,12 @@ static void add_command(struct qk_str *str, const struct qk_run_input *inputs, s
         qk_str_add(str, " --base ");
         qk_provenance_add_word(str, inputs[base].name);
     }
-    qk_str_add(str, set->length > 0 ? " --text " : " --tokens ");
-    qk_provenance_add_word(str, set->path);
+    if (set->words != NULL) {
+        qk_str_addf(str, " --niah %s", set->words);
+    } else {
+        qk_str_add(str, set->length > 0 ? " --text " : " --tokens ");
+        qk_provenance_add_word(str, set->path);
+    }
     if (set->length > 0) {
         add_number(str, "length", set->length);
     }

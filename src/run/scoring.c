@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "forward/runner.h"
 #include "scoring_order.h"
 
 /* 64 MiB of logits at once */

@@ -8,7 +8,7 @@ static const struct qk_entry_group entry_groups[] = {
     {.group = "/drift", .part_axis = "/model/layer", .part_attr = "layers"},
     {.group = "/probe", .part_axis = "/model/sequence", .part_attr = "sequences"},
     {.group = "/routing"},
-    {.group = "/niah"},
+    {.group = "/niah", .part_axis = "/model/case", .part_attr = "cases"},
     {.group = "/eval"},
 };
 

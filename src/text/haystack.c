@@ -158,7 +158,7 @@ static enum qk_code gather_hay(struct builder *b, struct qk_rng *rng, size_t n_t
         }
         QK_TRY(qk_tokenizer_encode(b->tokenizer, b->hay.s, b->hay.len, false, &b->hay_tokens, err));
         if (b->hay_tokens.n > n_tokens + 64) {
-            b->repeats = has_prose && start + b->hay_tokens.spans[n_tokens].end > prose->len;
+            b->repeats = has_prose && b->hay_tokens.spans[n_tokens].end > prose->len;
             return QK_OK;
         }
     }

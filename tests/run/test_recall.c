@@ -11,6 +11,7 @@
 #include "base/alloc.h"
 #include "base/str.h"
 #include "ckpt/json.h"
+#include "forward/runner.h"
 #include "num/blas.h"
 #include "run/scoring.h"
 

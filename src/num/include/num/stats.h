@@ -1,4 +1,4 @@
-/* Small statistics: quantiles and bootstrap resampling. */
+/* Small statistics: quantiles, bootstrap resampling, intervals of rates. */
 #ifndef QK_NUM_STATS_H
 #define QK_NUM_STATS_H
 
@@ -13,5 +13,9 @@ double qk_quantile(size_t n, const double *sorted, double p);
 /* Bootstrap (Efron 1979): counts (n_resamples, n) of how often each of n items is drawn in n draws with replacement.
  * Every row sums to n. The same seed gives the same counts on every machine. */
 void qk_bootstrap_counts(uint64_t seed, size_t n_resamples, size_t n, uint32_t *counts);
+
+/* 95 % interval of a rate by Wilson's score (1927): hits of n ≥ 1 trials, 0 ≤ hits ≤ n; parts of hits count as such.
+ * Within [0, 1]. n = 0 gives NaN. */
+void qk_wilson(double hits, double n, double *ret_lo, double *ret_hi);
 
 #endif

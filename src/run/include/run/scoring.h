@@ -22,7 +22,8 @@
 
 #include "base/err.h"
 #include "base/progress.h"
-#include "forward/runner.h"
+
+struct qk_runner; /* forward/runner.h */
 
 enum { QK_SCORING_PIECE = 512, QK_SCORING_MARKS = 16 };
 
