@@ -60,7 +60,35 @@ def main():
     qk = drift["qk_rel_drift"][:]
     assert (int(top[1]), int(top[2])) == numpy.unravel_index(numpy.nanargmax(qk), qk.shape)
     assert abs(float(top[3]) - numpy.nanmax(qk)) < 1e-3
+    check_range(run, open(f"{demo}/range.txt").read())
     print(f"{n} heads agree")
+
+
+# attention on the needle at the answer, base and tuned, of the heads that read it (64 documents of the same kind)
+RETRIEVAL_HEADS = {0: (1.00, 0.94), 4: (0.97, 0.65), 3: (0.78, 0.45), 2: (0.60, 0.26)}
+
+
+def check_range(run, text):
+    """The retrieval heads are named, with the numbers of the file; these are near those known of many documents."""
+    named = re.findall(r"(\d+)\.(\d+) has ([\d.]+) of its attention on the needle, now ([\d.]+)", text)
+    assert [int(head) for layer, head, _, _ in named[:4] if layer == "5"] == list(RETRIEVAL_HEADS), named
+    for layer, head, before, after in named:
+        cell = int(layer), int(head)
+        assert abs(float(before) - run["probe/base/retrieval_mass"][cell]) < 0.006
+        assert abs(float(after) - run["probe/sft/retrieval_mass"][cell]) < 0.006
+        if cell[0] == 5:
+            known = RETRIEVAL_HEADS[cell[1]]
+            assert abs(float(before) - known[0]) < 0.1 and abs(float(after) - known[1]) < 0.1, (cell, before, after)
+    lost = re.findall(r"(\d+)\.(\d+) looks ([\d.]+) times as far: distance shift (\S+) log2 tokens \((\S+) to (\S+)\)", text)
+    shift = run["routing/sft/distance_shift"][:]
+    assert [tuple(map(int, row[:2])) for row in lost] == \
+        [tuple(numpy.unravel_index(i, shift.shape)) for i in numpy.argsort(shift, axis=None)[:len(lost)]], lost
+    for layer, head, ratio, value, low, high in lost:
+        cell = int(layer), int(head)
+        assert abs(float(ratio) - 2.0 ** shift[cell]) < 0.006 and abs(float(value) - shift[cell]) < 0.006
+        assert abs(float(low) - run["routing/sft/distance_shift_lo"][cell]) < 0.006
+        assert abs(float(high) - run["routing/sft/distance_shift_hi"][cell]) < 0.006
+    assert lost[0][:2] == ("5", "3") and float(lost[0][5]) < 0, "head 5.3 lost most, beyond doubt"
 
 
 main()
