@@ -274,7 +274,9 @@ static void norm_rows(const void *ctx, size_t first, size_t rows)
         qk_rms_norm(rows, norm->n, norm->group ? norm->group : norm->n, x, job->weight,
                     norm->weight && norm->weight->n_elements != norm->n, norm->eps, y);
     } else {
-        qk_layer_norm_rows(rows, norm->n, x, job->weight, job->bias, norm->eps, y);
+        /* groups share one weight */
+        size_t group = norm->group ? norm->group : norm->n;
+        qk_layer_norm_rows(rows * (norm->n / group), group, x, job->weight, job->bias, norm->eps, y);
     }
 }
 

@@ -125,6 +125,7 @@ static const struct qk_block_names mlp = {
 static enum qk_code forward(struct qk_model_builder *b, struct qk_forward_spec *spec, struct qk_err *err)
 {
     static const struct qk_block_names names = {
+        .eps_key = "layer_norm_epsilon|norm_eps|rms_norm_eps",
         .eps = 1e-5,
         .mixer_norm = "",
         .mlp_norm = "",

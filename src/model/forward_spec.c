@@ -122,7 +122,8 @@ enum qk_code qk_spec_norm(struct qk_model_builder *b, size_t layer, const char *
     snprintf(name, sizeof name, "%s.bias", module);
     norm.bias = kind == QK_NORM_LAYER ? qk_layer_find(b, layer, name) : NULL;
     bool shared = group && norm.weight->n_elements == group;
-    if ((norm.weight->n_elements != n && !shared) || (norm.bias && norm.bias->n_elements != norm.weight->n_elements)) {
+    if ((norm.weight->n_elements != n && !shared) || (kind == QK_NORM_LAYER && group && !shared) ||
+        (norm.bias && norm.bias->n_elements != norm.weight->n_elements)) {
         return qk_fail(err, QK_EFORMAT, "%s: %s: wrong number of elements (expected %zu, found %llu)", b->ckpt->path,
                        norm.weight->name, group ? group : n, (unsigned long long)norm.weight->n_elements);
     }

@@ -56,8 +56,8 @@ static enum qk_code read_theta(const struct qk_model_builder *b, const struct so
     double theta = r->theta > 0 ? r->theta : 10000;
     const char *keys = r->theta_key ? r->theta_key : "rope_theta|rotary_emb_base";
     struct qk_model_builder in = inside(b, s->parameters);
-    /* what is said of this layer type alone goes before what is said of the model */
-    if (s->own || !qk_cfg_find(b, keys)) {
+    /* what stands with the other parameters, or is said of this layer type alone, goes before what is said elsewhere */
+    if (s->own || qk_cfg_find(&in, "rope_theta") || !qk_cfg_find(b, keys)) {
         return qk_cfg_number(&in, "rope_theta", theta, ret, err);
     }
     return qk_cfg_number(b, keys, theta, ret, err);
