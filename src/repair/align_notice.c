@@ -1,20 +1,5 @@
 /* What an alignment means for the parts of a layer that it does not change: see repair/align.h. */
-#include <math.h>
-
 #include "repair/align.h"
-
-double qk_align_norm_defect(size_t k, const double *r, const double *w)
-{
-    double defect = 0, size = 0;
-    for (size_t j = 0; j < k; j++) {
-        for (size_t i = 0; i < k; i++) {
-            double entry = r[i + j * k], moved = (w[i] - w[j]) * entry;
-            defect += moved * moved;
-            size += w[i] * w[i] * entry * entry;
-        }
-    }
-    return size > 0 ? sqrt(defect / size) : 0;
-}
 
 static bool rotates(const struct qk_layer *layer, const struct qk_plan_unit *unit)
 {

@@ -240,27 +240,13 @@ static void notices_say_what_is_behind(void **state)
     qk_str_release(&text);
 }
 
-static void norm_defect(void **state)
-{
-    (void)state;
-    const double quarter[] = {0, 1, -1, 0}, even[] = {3, 3}, uneven[] = {1, 2}, still[] = {1, 0, 0, 1};
-    assert_true(qk_align_norm_defect(2, quarter, even) == 0);
-    assert_true(qk_align_norm_defect(2, still, uneven) == 0);
-    /* diag(1, 2) and a quarter turn: ‖[D, R]‖² = 2, ‖D R‖² = 5 */
-    assert_true(fabs(qk_align_norm_defect(2, quarter, uneven) - sqrt(2.0 / 5)) < 1e-15);
-}
-
 int main(void)
 {
     qk_blas_init();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nan_and_inf_are_refused),
-        cmocka_unit_test(numbers_out_of_range_are_refused),
-        cmocka_unit_test(known_outcomes_copy),
-        cmocka_unit_test(no_drift_no_change),
-        cmocka_unit_test(tiles_and_bias),
-        cmocka_unit_test(notices_say_what_is_behind),
-        cmocka_unit_test(norm_defect),
+        cmocka_unit_test(nan_and_inf_are_refused), cmocka_unit_test(numbers_out_of_range_are_refused),
+        cmocka_unit_test(known_outcomes_copy),     cmocka_unit_test(no_drift_no_change),
+        cmocka_unit_test(tiles_and_bias),          cmocka_unit_test(notices_say_what_is_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

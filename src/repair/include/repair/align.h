@@ -1,4 +1,4 @@
-/* Alignment of one head's W_Q or W_K with the base (docs/repair.md, docs/metrics.md section 6), in double precision.
+/* Alignment of one head's W_Q or W_K with the base (docs/repair.md), in double precision.
  *
  * With Q0, Q1 one query head of base and tuned, K0 its key head of the base, all (K, D), Δ' = W0 − W1,
  * A = K0 K0ᵀ and λ relative to the mean eigenvalue tr(A)/K:
@@ -23,8 +23,8 @@
  * score's form changes by R_qᵀ R_k. Learned positions and ALiBi do not act on head space: R is free.
  *
  * A bias is one more column of its matrix, [W | b], in the fit and in the result: a logit is
- * [x; 1]ᵀ [Q | b_q]ᵀ [K | b_k] [y; 1], so every formula above holds for the widened matrices. A projection without a
- * bias beside one that has it is widened by a column of zeros.
+ * [x; 1]ᵀ [Q | b_q]ᵀ [K | b_k] [y; 1], so every formula above holds for the widened matrices. A key without a bias
+ * beside a query with one has a column of zeros; a query without one stays without.
  *
  * Two passes over columns: fit tiles in order, solve, map tiles in any order. Only K×K matrices are kept. Sums depend
  * on the widths of the tiles alone; whoever wants the same bytes uses QK_ALIGN_TILE columns a tile, the bias column
@@ -100,8 +100,4 @@ enum qk_code qk_align_matrix(struct qk_align *a, const struct qk_align_rule *rul
  * convolution or activation behind a linear layer's projection, positions. One sentence a line, none when all is plain.
  */
 void qk_align_notice(const struct qk_layer *layer, const struct qk_plan_unit *unit, struct qk_str *out);
-/* How far a norm's weight w (K) is from commuting with R (K, K): ‖diag(w) R − R diag(w)‖_F / ‖diag(w) R‖_F. 0: the norm
- * does not see the rotation. */
-double qk_align_norm_defect(size_t k, const double *r, const double *w);
-
 #endif
