@@ -167,8 +167,12 @@ enum qk_code qk_recommend(const struct qk_evidence *e, const struct qk_recommend
                           struct qk_arena *arena, struct qk_recommendation *ret, struct qk_err *err)
 {
     if (!e->has_drift && !e->has_probe) {
-        return qk_fail(err, QK_EUSAGE, "%s: neither its weights nor its attention were compared with the base",
-                       e->tuned);
+        (void)qk_fail(err, QK_EUSAGE,
+                      "nothing to score %s by (expected qk_rel_drift or qk_eff_rel_drift in /drift/%s, "
+                      "or distance_shift in /routing/%s)",
+                      e->tuned, e->tuned, e->tuned);
+        qk_err_hint(err, "drift computes all metrics unless --metrics says otherwise");
+        return QK_EUSAGE;
     }
     struct qk_recommendation r = {.basis = qk_score_basis_of(e), .n_layers = e->n_layers};
     size_t n = count_units(e, options);

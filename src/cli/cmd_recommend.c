@@ -145,7 +145,11 @@ static enum qk_code recommend(struct recommend_command *r, struct qk_err *err)
     }
     QK_TRY(read_options(r, err));
     QK_TRY(qk_findings_of(&r->evidence, arena, &r->findings, &r->n_findings, err));
-    QK_TRY(qk_recommend(&r->evidence, &r->options, arena, &r->recommendation, err));
+    code = qk_recommend(&r->evidence, &r->options, arena, &r->recommendation, err);
+    if (code != QK_OK) {
+        qk_err_context(err, "%s", qk_cli_operand(r->cli, 0));
+        return code;
+    }
     if (qk_cli_output(r->cli) != NULL) {
         QK_TRY(write_plan(r, err));
     }

@@ -56,6 +56,11 @@ $ qkscope recommend run.h5 --checkpoint base
 $ qkscope recommend run.h5 --store stored.h5 >/dev/null && qkscope export stored.h5 --dataset /recommend/action | tail -n 1
 > /recommend/action<*>7<*>restore<*>
 
+$ qkscope drift $SRC/examples/amnesia/base $SRC/examples/amnesia/sft --metrics q_rel_drift -o few.h5 >/dev/null; qkscope recommend few.h5
+? 2
+! qkscope: error: few.h5: nothing to score sft by (expected <*>)
+! ...
+
 $ qkscope recommend run.h5 -o run.h5 --force
 ? 2
 ! qkscope: error: run.h5: is an input (run.h5)
