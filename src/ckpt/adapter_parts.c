@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "adapter_key.h"
+#include "adapter_tied.h"
 #include "base/alloc.h"
 #include "base/str.h"
 
@@ -46,19 +47,14 @@ static enum qk_code fail_tensor(const struct join *j, enum qk_code code, const s
 
 /* ---- joining ---------------------------------------------------------------------------------------------------- */
 
-/* A head of its own that only repeats the tied embedding is what the base says already. */
-static bool is_output_layer(const char *tensor)
-{
-    return qk_str_ends(tensor, "lm_head.weight") || qk_str_ends(tensor, "embed_out.weight");
-}
-
 static enum qk_code not_in_base(const struct join *j, const struct qk_tensor *t, const struct qk_adapter_key *key,
                                 struct qk_err *err)
 {
     (void)qk_fail(err, QK_EMISMATCH, "%s: %s: the base has no such module (expected a tensor '%s' in %s, found none)",
                   j->adapter->file->path, t->name, key->tensor, j->adapter->base->path);
-    if (is_output_layer(key->tensor)) {
-        qk_err_hint(err, "the base ties its output layer to the embedding; merge the adapter with PEFT, which unties");
+    if (qk_adapter_is_output_layer(key->tensor)) {
+        qk_err_hint(err, "the base ties its output layer to the embedding and the adapter's differs from it; merge the "
+                         "adapter with PEFT");
     } else {
         qk_err_hint(err, "is this the base that the adapter was trained on?");
     }
@@ -126,7 +122,11 @@ static enum qk_code join_tensor(struct join *j, const struct qk_tensor *t, struc
     QK_TRY(check_type(j, t, err));
     QK_TRY(qk_adapter_key_find(j->adapter->base, key.tensor, j->arena, &base, err));
     if (base == NULL) {
-        return not_in_base(j, t, &key, err);
+        bool repeats = false;
+        if (key.kind == QK_ADAPTER_SAVED && qk_adapter_is_output_layer(key.tensor)) {
+            QK_TRY(qk_adapter_repeats_embedding(j->adapter, t, j->arena, &repeats, err));
+        }
+        return repeats ? QK_OK : not_in_base(j, t, &key, err);
     }
     struct qk_adapter_part *part = &j->parts[base - j->adapter->base->tensors];
     const struct qk_tensor **place = place_of(part, key.kind);
@@ -252,7 +252,7 @@ static enum qk_code check_saved(const struct join *j, const struct qk_adapter_pa
     enum qk_code code = QK_OK;
     if (saved->n_dims != base->n_dims || memcmp(saved->shape, base->shape, base->n_dims * sizeof *base->shape) != 0) {
         code = bad_shape(j, saved, shape_text(base, &expected), err);
-        if (strstr(base->name, "emb") != NULL || is_output_layer(base->name)) {
+        if (strstr(base->name, "emb") != NULL || qk_adapter_is_output_layer(base->name)) {
             qk_err_hint(err, "the vocabulary was resized: merge the adapter with PEFT");
         }
     }

@@ -166,6 +166,13 @@ def check_turned(dump, data, work):
     want = {n: ("F32", af.merged(base[n][1], 2.0, a, b, True)) for n, (a, b) in parts.items()}
     af.adapter(tuned, files, **settings)
     compare("Conv1D", dumped(dump, tuned, path), base, want)
+    wte = base[prefix + "wte.weight"]
+    other = af.rounded("F16", rng.standard_normal(wte[1].shape))
+    for what, saved in (("an output layer that repeats the embedding", {"lm_head": wte}),
+                        ("both saved", {"lm_head": ("F32", other), "transformer.wte": ("F16", other)})):
+        af.adapter(tuned, {**files, **{f"base_model.model.{m}.weight": t for m, t in saved.items()}}, **settings)
+        compare(what, dumped(dump, tuned, path), base,
+                {**want, **({prefix + "wte.weight": ("F16", other)} if len(saved) > 1 else {})})
     bias, extra = stored_as(modules[0]) + ".bias", rng.standard_normal(base[stored_as(modules[0]) + ".bias"][1].shape)
     extra = extra.astype(np.float32)
     af.adapter(tuned, {**files, key(modules[0], "lora_B.bias"): ("F32", extra)}, lora_bias=True, **settings)

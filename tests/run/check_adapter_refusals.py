@@ -55,9 +55,15 @@ def refusals(qkscope, data, work):
     refused("other rank by pattern", 4, f"{a}: wrong shape (expected (2, …)", rank_pattern={"q_proj": 2})
     refused("no such module", 4, "the base has no such module (expected a tensor 'model.layers.9.self_attn.q_proj.weight'",
             {n.replace("layers.1", "layers.9"): t for n, t in good.items()}, hint="is this the base")
-    refused("a head that is tied", 4, "the base has no such module",
-            edit(put={"base_model.model.lm_head.weight" if "lm_head.weight" not in base else
-                      "base_model.model.other.lm_head.weight": zeros["dims"]}), hint="ties")
+    untied = {n: t for n, t in source.items() if n != "lm_head.weight"}
+    embedding = untied["model.embed_tokens.weight"]
+    base = af.checkpoint(path, untied, config)
+    refused("an output layer for a base that ties it", 4, "the base has no such module",
+            edit(put={"base_model.model.lm_head.weight": ("F32", embedding[1] + 1)}), hint="ties its output layer")
+    refused("another embedding than the output layer", 4, "the base has no such module",
+            edit(put={"base_model.model.lm_head.weight": embedding,
+                      "base_model.model.model.embed_tokens.weight": ("F32", embedding[1] + 1)}), hint="ties its output")
+    base = af.checkpoint(path, source, config)
     refused("two adapters", 4, "more than one adapter",
             edit(put={key(module, "lora_A.x.weight"): good[a], key(module, "lora_B.x.weight"): good[b]}))
     refused("twice", 4, "given twice (the other is", edit(put={a.replace("base_model.model.", ""): good[a]}))
