@@ -88,6 +88,10 @@ static enum qk_code forward(struct qk_model_builder *b, struct qk_forward_spec *
         return qk_fail(err, QK_EUNSUPPORTED, "%s: topk_method: no such way of choosing experts here (found '%s')",
                        b->source, method);
     }
+    QK_TRY(qk_spec_only_string(b, "scoring_func", second ? "softmax" : "sigmoid", err));
+    if (second) {
+        QK_TRY(qk_spec_only_flag(b, "norm_topk_prob", false, err));
+    }
     QK_TRY(read_stretch(b, &stretch, err));
     QK_TRY(qk_spec_blocks(b, spec, &names, err));
     for (size_t i = 0; i < spec->n_layers; i++) {

@@ -31,6 +31,7 @@ enum qk_code qk_forward_gemma(struct qk_model_builder *b, struct qk_forward_spec
         .function = "gelu_pytorch_tanh",
     };
     double softcap = 0, scalar = 256;
+    QK_TRY(qk_spec_only_flag(b, "use_bidirectional_attention", false, err));
     QK_TRY(qk_cfg_number(b, "attn_logit_softcapping", 0, &softcap, err));
     QK_TRY(qk_cfg_number(b, "query_pre_attn_scalar", 256, &scalar, err));
     QK_TRY(qk_cfg_number(b, "final_logit_softcapping", 0, &spec->logit_softcap, err));

@@ -61,7 +61,13 @@ static enum qk_code forward(struct qk_model_builder *b, struct qk_forward_spec *
     static const struct qk_block_names names = {
         .gate_up = "shared_mlp.input_linear", .down = "shared_mlp.output_linear", .moe = &moe};
     struct qk_mamba2 mamba = {0};
+    const char *position = NULL;
     double eps = 0, embedding = 1, logits = 1, residual = 1, scale = 0;
+    QK_TRY(qk_cfg_string(b, "position_embedding_type", "nope", &position, err));
+    if (strcmp(position, "nope") != 0) {
+        QK_TRY(qk_spec_only_string(b, "position_embedding_type", "rope", err));
+    }
+    QK_TRY(qk_spec_only_string(b, "normalization_function", "rmsnorm", err));
     QK_TRY(qk_spec_eps(b, &names, &eps, err));
     QK_TRY(qk_cfg_number(b, "embedding_multiplier", 1, &embedding, err));
     QK_TRY(qk_cfg_number(b, "logits_scaling", 1, &logits, err));

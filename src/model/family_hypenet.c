@@ -113,15 +113,12 @@ static enum qk_code read_lightning(struct qk_model_builder *b, const struct qk_l
 {
     const char *scale = NULL;
     double *slopes = NULL;
-    bool norm = true, gate = true, conv = false;
+    bool norm = true, gate = true;
     size_t width = l->n_heads * l->head_dim;
     QK_TRY(qk_cfg_string(b, "lightning_scale", "1/sqrt(d)", &scale, err));
     QK_TRY(qk_cfg_flag(b, "lightning_use_output_norm", true, &norm, err));
     QK_TRY(qk_cfg_flag(b, "lightning_use_output_gate", true, &gate, err));
-    QK_TRY(qk_cfg_flag(b, "lightning_use_short_conv", false, &conv, err));
-    if (conv) {
-        return qk_cfg_fail(b, err, "lightning_use_short_conv", "no forward pass with it (expected false)");
-    }
+    QK_TRY(qk_spec_only_flag(b, "lightning_use_short_conv", false, err));
     QK_TRY(qk_spec_slopes(spec, l->n_heads, &slopes, err));
     s->slope = slopes;
     s->scale = !strcmp(scale, "1/sqrt(d)") ? 1 / sqrt((double)l->head_dim)

@@ -165,6 +165,7 @@ static enum qk_code forward(struct qk_model_builder *b, struct qk_forward_spec *
     for (size_t i = 0; i < b->n_layers; i++) {
         names = qk_layer_find(b, i, "block_sparse_moe.gate_proj.weight") ? &shared_names : names;
     }
+    QK_TRY(qk_spec_only_string(b, "moe_router_activation_func", "sigmoid", err));
     QK_TRY(qk_spec_eps(b, names, &eps, err));
     QK_TRY(qk_spec_blocks(b, spec, names, err));
     for (size_t i = 0; i < spec->n_layers; i++) {

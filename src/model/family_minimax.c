@@ -125,6 +125,13 @@ static const struct qk_moe_names moe = {
 static enum qk_code forward(struct qk_model_builder *b, struct qk_forward_spec *spec, struct qk_err *err)
 {
     static const struct qk_block_names names = {.eps = 1e-5, .moe = &moe};
+    size_t shared = 0;
+    QK_TRY(qk_cfg_count(b, "shared_intermediate_size", 0, 0, QK_MAX_HIDDEN, &shared, err));
+    if (shared > 0) {
+        return qk_fail(err, QK_EUNSUPPORTED,
+                       "%s: shared_intermediate_size: no forward pass with a shared expert (found %zu)", b->source,
+                       shared);
+    }
     QK_TRY(qk_spec_blocks(b, spec, &names, err));
     for (size_t i = 0; i < spec->n_layers; i++) {
         bool linear = b->model->layers[i].kind == QK_LAYER_LINEAR;

@@ -92,6 +92,7 @@ static enum qk_code forward_mamba(struct qk_model_builder *b, struct qk_forward_
     QK_TRY(read_mamba(b, spec->hidden, &mamba, err));
     QK_TRY(qk_spec_new_linear(spec, i, &s, err));
     QK_TRY(qk_spec_mamba2(b, i, &mamba, eps, s, err));
+    QK_TRY(qk_cfg_number(b, "time_step_min", s->dt_min, &s->dt_min, err));
     s->out_norm.group = mamba.d_inner / mamba.n_groups;
     return QK_OK;
 }

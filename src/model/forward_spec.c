@@ -131,6 +131,25 @@ enum qk_code qk_spec_norm(struct qk_model_builder *b, size_t layer, const char *
     return QK_OK;
 }
 
+enum qk_code qk_spec_only_string(const struct qk_model_builder *b, const char *key, const char *value,
+                                 struct qk_err *err)
+{
+    const char *found = NULL;
+    QK_TRY(qk_cfg_string(b, key, value, &found, err));
+    return !strcmp(found, value) ? QK_OK
+                                 : qk_fail(err, QK_EUNSUPPORTED, "%s: %s: no forward pass with '%s' (expected '%s')",
+                                           b->source, key, found, value);
+}
+
+enum qk_code qk_spec_only_flag(const struct qk_model_builder *b, const char *key, bool value, struct qk_err *err)
+{
+    bool found = value;
+    QK_TRY(qk_cfg_flag(b, key, value, &found, err));
+    return found == value ? QK_OK
+                          : qk_fail(err, QK_EUNSUPPORTED, "%s: %s: no forward pass with %s (expected %s)", b->source,
+                                    key, found ? "true" : "false", value ? "true" : "false");
+}
+
 void qk_spec_qk_norms(const struct qk_layer *l, double eps, struct qk_norm_spec *ret_q, struct qk_norm_spec *ret_k)
 {
     const struct qk_norm_weight *weights[2] = {&l->q_norm, &l->k_norm};

@@ -176,6 +176,24 @@ VARIANTS = [
 ]
 
 
+# options that nothing computes: refused, naming the field
+REFUSED = [
+    ("llama", dict(hidden_act="quick_gelu", rope_theta=1e4), "hidden_act"),
+    ("llama", dict(rope_theta=1e4, rope_scaling=dict(type="spiral", factor=2.0)), "rope_scaling"),
+    ("gemma2", dict(head_dim=12, sliding_window=9, rope_theta=1e4, use_bidirectional_attention=True),
+     "use_bidirectional_attention"),
+    ("hypenet", dict(HYPE, lightning_use_short_conv=True), "lightning_use_short_conv"),
+    ("minimax", dict(MINI, layer_types=["linear_attention", "full_attention"], shared_intermediate_size=8),
+     "shared_intermediate_size"),
+    ("kimi_linear", dict(KIMI, moe_router_activation_func="softmax"), "moe_router_activation_func"),
+    ("deepseek_v3", dict(DEEP, scoring_func="softmax"), "scoring_func"),
+    ("deepseek_v3", dict(DEEP, topk_method="greedy"), "topk_method"),
+    ("deepseek_v3", dict(DEEP, n_group=3), "n_group"),
+    ("granitemoehybrid", dict(GRANITE, position_embedding_type="alibi"), "position_embedding_type"),
+    ("nemotron_h", dict(NEMOTRON, moe_latent_size=8), "moe_latent_size"),
+]
+
+
 # ---- storage types: values as stored, and their bytes ---------------------------------------------------------------
 
 def float8_values(exponent, mantissa, bias, finite_top):
@@ -322,6 +340,24 @@ def check(dump, seed, name, model_type, dtype, lengths, own):
     return report
 
 
+def check_refusal(dump, model_type, own, field):
+    config = {**BASE, "model_type": model_type, **own}
+    plain = {k: v for k, v in config.items() if k != field}
+    weights, report = Storing("F32", 0, False), Report()
+    if field in ("rope_scaling", "hidden_act", "position_embedding_type", "n_group"):
+        plain = {**config, field: {"n_group": 4, "hidden_act": "silu", "position_embedding_type": "nope"}.get(field)}
+    RUN[model_type](plain, weights, np.arange(4))
+    with tempfile.TemporaryDirectory() as scratch:
+        place = pathlib.Path(scratch)
+        write_checkpoint(place, config, weights.tensors, "F32")
+        (place / "ids").write_text("1 2 3\n")
+        run = subprocess.run([dump, place, place / "ids", place / "out"], capture_output=True, text=True)
+    report.n = 1
+    if run.returncode != 1 or field not in run.stderr:
+        report.failures.append(f"{model_type} with {field}: exit {run.returncode}, {run.stderr.strip()!r}")
+    return report
+
+
 def main():
     n, failures = 0, []
     for seed, variant in enumerate(VARIANTS):
@@ -331,6 +367,10 @@ def main():
         n += report.n
         failures += report.failures
         print(f"{variant[0]}: {'FAILED' if report.failures else 'ok'}; {report.n} comparisons, largest error {report.worst:.2g} of the allowed")
+    for refusal in REFUSED if not sys.argv[2:] else []:
+        report = check_refusal(sys.argv[1], *refusal)
+        n += report.n
+        failures += report.failures
     print("\n".join(failures[:40]))
     print(f"{n} comparisons, {len(failures)} failed")
     return bool(failures) or n == 0

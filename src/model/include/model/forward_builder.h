@@ -84,6 +84,12 @@ enum qk_code qk_spec_eps(const struct qk_model_builder *b, const struct qk_block
                          struct qk_err *err) QK_CHECKED;
 enum qk_code qk_spec_function(const struct qk_model_builder *b, const char *keys, const char *dflt,
                               enum qk_function *ret, struct qk_err *err) QK_CHECKED;
+/* QK_EUNSUPPORTED when the config has another string or flag than this: an option that nothing here computes. An absent
+ * key and null are fine. */
+enum qk_code qk_spec_only_string(const struct qk_model_builder *b, const char *key, const char *value,
+                                 struct qk_err *err) QK_CHECKED;
+enum qk_code qk_spec_only_flag(const struct qk_model_builder *b, const char *key, bool value,
+                               struct qk_err *err) QK_CHECKED;
 /* A learned position embedding: the tensor whose name ends so. */
 enum qk_code qk_spec_positions(struct qk_model_builder *b, struct qk_forward_spec *spec, const char *end,
                                struct qk_err *err) QK_CHECKED;
