@@ -78,7 +78,7 @@ def check_range(run, text):
         assert abs(float(after) - run["probe/sft/retrieval_mass"][cell]) < 0.006
         if cell[0] == 5:
             known = RETRIEVAL_HEADS[cell[1]]
-            assert abs(float(before) - known[0]) < 0.1 and abs(float(after) - known[1]) < 0.1, (cell, before, after)
+            assert abs(float(before) - known[0]) < 0.1 and abs(float(after) - known[1]) < 0.15, (cell, before, after)
     lost = re.findall(r"(\d+)\.(\d+) looks ([\d.]+) times as far: distance shift (\S+) log2 tokens \((\S+) to (\S+)\)", text)
     shift = run["routing/sft/distance_shift"][:]
     assert [tuple(map(int, row[:2])) for row in lost] == \

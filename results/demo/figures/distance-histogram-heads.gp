@@ -35,7 +35,7 @@ set label 'sft' at screen 0.41137, screen 0.97219 left
 set label 'attention per bin' at screen 0.02588, screen 0.54717 center rotate by 90
 set label 'distance in tokens, lower end of bin' at screen 0.55294, screen 0.07249 center 
 set label 'layer.head: shift of mean log2 distance, largest first' at screen 0.01765, screen 0.01986 left textcolor rgb '#777777'
-set label (tex ? '5.3:  $-$0.63' : '5.3:  −0.63') at screen 0.12941, screen 0.93644 left 
+set label (tex ? '5.3:  $-$0.70' : '5.3:  −0.70') at screen 0.12941, screen 0.93644 left 
 set yrange [0:0.7]
 unset mytics; set ytics 0.5; set format y '%g'
 set xrange [-0.5:11.5]; unset mxtics
@@ -48,7 +48,7 @@ unset label; unset arrow; unset object; unset logscale; unset key; unset colorbo
 unset xlabel; unset ylabel; unset cblabel; set format '%g'; set xtics; set ytics; set cbtics
 set lmargin at screen 0.42157; set rmargin at screen 0.68431
 set bmargin at screen 0.75968; set tmargin at screen 0.91857
-set label '7.5:  +0.16' at screen 0.42157, screen 0.93644 left 
+set label '7.5:  +0.20' at screen 0.42157, screen 0.93644 left 
 set yrange [0:0.7]
 unset mytics; set ytics 0.5; set format y '%g'
 set format y ''
@@ -62,7 +62,7 @@ unset label; unset arrow; unset object; unset logscale; unset key; unset colorbo
 unset xlabel; unset ylabel; unset cblabel; set format '%g'; set xtics; set ytics; set cbtics
 set lmargin at screen 0.71373; set rmargin at screen 0.97647
 set bmargin at screen 0.75968; set tmargin at screen 0.91857
-set label '7.4:  +0.13' at screen 0.71373, screen 0.93644 left 
+set label '7.0:  +0.17' at screen 0.71373, screen 0.93644 left 
 set yrange [0:0.7]
 unset mytics; set ytics 0.5; set format y '%g'
 set format y ''
@@ -76,7 +76,7 @@ unset label; unset arrow; unset object; unset logscale; unset key; unset colorbo
 unset xlabel; unset ylabel; unset cblabel; set format '%g'; set xtics; set ytics; set cbtics
 set lmargin at screen 0.12941; set rmargin at screen 0.39216
 set bmargin at screen 0.55313; set tmargin at screen 0.71202
-set label '7.0:  +0.12' at screen 0.12941, screen 0.72989 left 
+set label '7.4:  +0.16' at screen 0.12941, screen 0.72989 left 
 set yrange [0:0.7]
 unset mytics; set ytics 0.5; set format y '%g'
 set xrange [-0.5:11.5]; unset mxtics
@@ -89,7 +89,7 @@ unset label; unset arrow; unset object; unset logscale; unset key; unset colorbo
 unset xlabel; unset ylabel; unset cblabel; set format '%g'; set xtics; set ytics; set cbtics
 set lmargin at screen 0.42157; set rmargin at screen 0.68431
 set bmargin at screen 0.55313; set tmargin at screen 0.71202
-set label '5.2:  +0.12' at screen 0.42157, screen 0.72989 left 
+set label '7.1:  +0.11' at screen 0.42157, screen 0.72989 left 
 set yrange [0:0.7]
 unset mytics; set ytics 0.5; set format y '%g'
 set format y ''
@@ -103,7 +103,7 @@ unset label; unset arrow; unset object; unset logscale; unset key; unset colorbo
 unset xlabel; unset ylabel; unset cblabel; set format '%g'; set xtics; set ytics; set cbtics
 set lmargin at screen 0.71373; set rmargin at screen 0.97647
 set bmargin at screen 0.55313; set tmargin at screen 0.71202
-set label '5.0:  +0.11' at screen 0.71373, screen 0.72989 left 
+set label '5.0:  +0.10' at screen 0.71373, screen 0.72989 left 
 set yrange [0:0.7]
 unset mytics; set ytics 0.5; set format y '%g'
 set format y ''
@@ -117,7 +117,7 @@ unset label; unset arrow; unset object; unset logscale; unset key; unset colorbo
 unset xlabel; unset ylabel; unset cblabel; set format '%g'; set xtics; set ytics; set cbtics
 set lmargin at screen 0.12941; set rmargin at screen 0.39216
 set bmargin at screen 0.34657; set tmargin at screen 0.50546
-set label (tex ? '5.4:  $-$0.10' : '5.4:  −0.10') at screen 0.12941, screen 0.52334 left 
+set label '7.3:  +0.09' at screen 0.12941, screen 0.52334 left 
 set yrange [0:0.7]
 unset mytics; set ytics 0.5; set format y '%g'
 set xrange [-0.5:11.5]; unset mxtics
@@ -130,7 +130,7 @@ unset label; unset arrow; unset object; unset logscale; unset key; unset colorbo
 unset xlabel; unset ylabel; unset cblabel; set format '%g'; set xtics; set ytics; set cbtics
 set lmargin at screen 0.42157; set rmargin at screen 0.68431
 set bmargin at screen 0.34657; set tmargin at screen 0.50546
-set label '7.1:  +0.10' at screen 0.42157, screen 0.52334 left 
+set label (tex ? '5.4:  $-$0.09' : '5.4:  −0.09') at screen 0.42157, screen 0.52334 left 
 set yrange [0:0.7]
 unset mytics; set ytics 0.5; set format y '%g'
 set format y ''
@@ -144,7 +144,7 @@ unset label; unset arrow; unset object; unset logscale; unset key; unset colorbo
 unset xlabel; unset ylabel; unset cblabel; set format '%g'; set xtics; set ytics; set cbtics
 set lmargin at screen 0.71373; set rmargin at screen 0.97647
 set bmargin at screen 0.34657; set tmargin at screen 0.50546
-set label '7.3:  +0.08' at screen 0.71373, screen 0.52334 left 
+set label '5.5:  +0.06' at screen 0.71373, screen 0.52334 left 
 set yrange [0:0.7]
 unset mytics; set ytics 0.5; set format y '%g'
 set format y ''
@@ -158,7 +158,7 @@ unset label; unset arrow; unset object; unset logscale; unset key; unset colorbo
 unset xlabel; unset ylabel; unset cblabel; set format '%g'; set xtics; set ytics; set cbtics
 set lmargin at screen 0.12941; set rmargin at screen 0.39216
 set bmargin at screen 0.14002; set tmargin at screen 0.29891
-set label '5.5:  +0.07' at screen 0.12941, screen 0.31678 left 
+set label '7.2:  +0.06' at screen 0.12941, screen 0.31678 left 
 set yrange [0:0.7]
 unset mytics; set ytics 0.5; set format y '%g'
 set xrange [-0.5:11.5]; unset mxtics
@@ -171,7 +171,7 @@ unset label; unset arrow; unset object; unset logscale; unset key; unset colorbo
 unset xlabel; unset ylabel; unset cblabel; set format '%g'; set xtics; set ytics; set cbtics
 set lmargin at screen 0.42157; set rmargin at screen 0.68431
 set bmargin at screen 0.14002; set tmargin at screen 0.29891
-set label '7.2:  +0.06' at screen 0.42157, screen 0.31678 left 
+set label '5.2:  +0.06' at screen 0.42157, screen 0.31678 left 
 set yrange [0:0.7]
 unset mytics; set ytics 0.5; set format y '%g'
 set format y ''
@@ -185,7 +185,7 @@ unset label; unset arrow; unset object; unset logscale; unset key; unset colorbo
 unset xlabel; unset ylabel; unset cblabel; set format '%g'; set xtics; set ytics; set cbtics
 set lmargin at screen 0.71373; set rmargin at screen 0.97647
 set bmargin at screen 0.14002; set tmargin at screen 0.29891
-set label '5.1:  +0.03' at screen 0.71373, screen 0.31678 left 
+set label '5.1:  +0.04' at screen 0.71373, screen 0.31678 left 
 set yrange [0:0.7]
 unset mytics; set ytics 0.5; set format y '%g'
 set format y ''

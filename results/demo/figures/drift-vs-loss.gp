@@ -29,14 +29,12 @@ unset xlabel; unset ylabel; unset cblabel; set format '%g'; set xtics; set ytics
 set lmargin at screen 0.16471; set rmargin at screen 0.95294
 set bmargin at screen 0.18019; set tmargin at screen 0.86795
 set label '6.3' at screen 0.89521, screen 0.77921 center front font ',6.5'
-set label '0.2' at screen 0.50992, screen 0.71888 center front font ',6.5'
-set label '3.2' at screen 0.74467, screen 0.71213 center front font ',6.5'
-set label '5.4' at screen 0.67564, screen 0.69471 center front font ',6.5'
-set label '4.3' at screen 0.87065, screen 0.66384 center front font ',6.5'
-set label '1.3' at screen 0.53317, screen 0.66162 center front font ',6.5'
-set label '0.3' at screen 0.60256, screen 0.68301 center front font ',6.5'
-set label '6.1' at screen 0.81429, screen 0.62969 center front font ',6.5'
-set label '5.1' at screen 0.69014, screen 0.64963 center front font ',6.5'
+set label '3.2' at screen 0.74467, screen 0.70796 center front font ',6.5'
+set label '0.2' at screen 0.50992, screen 0.70618 center front font ',6.5'
+set label '6.1' at screen 0.81429, screen 0.70314 center front font ',6.5'
+set label '1.3' at screen 0.53317, screen 0.67196 center front font ',6.5'
+set label '0.3' at screen 0.63403, screen 0.67131 center front font ',6.5'
+set label '4.3' at screen 0.87065, screen 0.65377 center front font ',6.5'
 set label 'sft against base' at screen 0.01765, screen 0.96011 left 
 set label '' at screen 0.02706, screen 0.90784 left point pointtype 7 pointsize 0.5 linecolor rgb '#0b3c6f'
 set label 'softmax' at screen 0.04588, screen 0.90784 left 
@@ -49,7 +47,7 @@ set label 'relative drift of the routing form' at screen 0.55882, screen 0.08391
 set label 'share of far attention lost' at screen 0.03529, screen 0.52407 center rotate by 90
 set xrange [0:0.5]
 unset mxtics; set xtics 0.1; set format x '%g'
-set yrange [-0.167986802:0.110808631]
+set yrange [-0.167996419:0.110948071]
 unset mytics; set ytics 0.05; set format y '%g'
 plot 0 with lines linewidth 0.6 dashtype (6,3) linecolor rgb '#888888' notitle \
    , data index 0 using 1:2 with points pointtype 7 pointsize 0.5 linewidth 0.6 linecolor rgb '#0b3c6f' notitle \
