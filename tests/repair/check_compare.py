@@ -198,7 +198,6 @@ def check_family(qkscope, models, name, work):
     write(b, tensors, changed, config)
     write(s, tensors, data, config, n_shards=3)
     write(t, tensors, changed, config, n_shards=3)
-    expect(f"{name}: differs from itself", run(qkscope, a, a).returncode == 0)
     plain = run(qkscope, a, b, "--json", "--threads", "1")
     answer = as_json(plain, name)
     expect(f"{name}: exit status {plain.returncode}", plain.returncode == 1)
@@ -371,7 +370,7 @@ def check_damaged(qkscope, data, work):
             expect(f"cut at {cut}: status {r.returncode}, {r.stderr.strip()}",
                    r.returncode in (3, 4) and r.stdout == "" and lines[0].startswith("qkscope: error: ") and
                    path in lines[0] and all(line.startswith("qkscope: hint") for line in lines[1:]))
-    for _ in range(60):
+    for _ in range(25):
         at, bit = int(rng.integers(0, header + 64)), 1 << int(rng.integers(0, 8))
         with open(path, "wb") as f:
             f.write(whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1:])
