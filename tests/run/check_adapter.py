@@ -289,6 +289,17 @@ def commands(qkscope, dump, data, work):
     expect(one.returncode == two.returncode == 0 and
            open(os.path.join(work, "x.h5"), "rb").read() == open(os.path.join(work, "y.h5"), "rb").read(),
            "threads change the result")
+    other = os.path.join(work, "other")
+    af.checkpoint(other, source, config)
+    settings = os.path.join(tuned, "adapter_config.json")
+    with open(settings) as file:
+        named = {**json.load(file), "base_model_name_or_path": other}
+    with open(settings, "w") as file:
+        json.dump(named, file)
+    for words, told in (([], True), (["--base-model", path], False), (["--base-model", other], False)):
+        result = call(qkscope, "drift", path, tuned, "-o", os.path.join(work, "z.h5"), "--force", *words)
+        expect(result.returncode == 0 and told == (b"notice: %s: put on" % tuned.encode() in result.stderr),
+               f"the other base: {result.stderr.decode()!r}")
     guarded = call(qkscope, "drift", path, tuned, "--force", "-o", os.path.join(tuned, "adapter_model.safetensors"))
     expect(guarded.returncode == 2 and b"is an input" in guarded.stderr, "an adapter is overwritten")
 
