@@ -155,7 +155,8 @@ const struct qk_command qk_cmd_compare = {
         "Every tensor of both is read once and compared byte by byte. For each that differs: the rows, the first byte "
         "in the tensor, the largest difference of its numbers, and which layers, roles and heads the rows are. Tensors "
         "that only one has, other types or shapes, another spread over files, headers, and the other files of both "
-        "directories (config, tokenizer) are differences too. A checkpoint given as a file stands for itself and its "
+        "directories (config, tokenizer; not hidden directories) are differences too. A checkpoint given as a file "
+        "stands for itself and its "
         "config.json.\n\n"
         "Exit status 0: no difference. 1: differences, all listed.",
     .common = QK_COMMON_THREADS | QK_COMMON_JSON | QK_COMMON_BASE_MODEL,

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/file.h"
@@ -96,24 +95,27 @@ static enum qk_code add_name(struct names *names, const char *name, struct qk_er
 
 static enum qk_code walk(struct names *names, const char *below, size_t depth, struct qk_err *err);
 
-/* Files, and links to files, are compared; directories are entered; a link to a directory is compared as a link, so
- * that no circle is walked. */
+/* Files are compared and directories entered, links followed, as restore copies them. Hidden directories (.git, .cache)
+ * are bookkeeping about the checkpoint, not part of it. */
 static enum qk_code visit(struct names *names, const char *below, const char *entry, size_t depth, struct qk_err *err)
 {
     const char *name =
         below[0] == 0 ? qk_arena_strdup(names->arena, entry) : qk_arena_printf(names->arena, "%s/%s", below, entry);
     const char *path = name == NULL ? NULL : qk_arena_printf(names->arena, "%s/%s", names->ckpt->dir, name);
-    struct stat link;
+    struct stat st;
     if (path == NULL) {
         return qk_fail_nomem(err, "file names");
     }
     if (depth == 0 && (is_shard(names->ckpt, name) || (names->ignored != NULL && qk_streq(name, names->ignored)))) {
         return QK_OK;
     }
-    if (lstat(path, &link) != 0) {
+    if (stat(path, &st) != 0) {
         return qk_fail_errno(err, path, "look at");
     }
-    return S_ISDIR(link.st_mode) ? walk(names, name, depth + 1, err) : add_name(names, name, err);
+    if (!S_ISDIR(st.st_mode)) {
+        return add_name(names, name, err);
+    }
+    return entry[0] == '.' ? QK_OK : walk(names, name, depth + 1, err);
 }
 
 static enum qk_code walk(struct names *names, const char *below, size_t depth, struct qk_err *err)
@@ -123,7 +125,8 @@ static enum qk_code walk(struct names *names, const char *below, size_t depth, s
         return qk_fail_nomem(err, "file names");
     }
     if (depth > MAX_DEPTH) {
-        return qk_fail(err, QK_EUNSUPPORTED, "%s: more than %d directories inside each other", path, MAX_DEPTH);
+        return qk_fail(err, QK_EUNSUPPORTED, "%s: more than %d directories inside each other (does a link lead back?)",
+                       path, MAX_DEPTH);
     }
     DIR *dir = opendir(path);
     if (dir == NULL) {
@@ -161,19 +164,6 @@ static enum qk_code list_names(struct names *names, bool all, struct qk_err *err
 
 /* ---- their contents ---- */
 
-static bool is_link_to_directory(const char *path)
-{
-    struct stat link;
-    return lstat(path, &link) == 0 && S_ISLNK(link.st_mode) && qk_path_is_dir(path);
-}
-
-static bool same_links(const char *a, const char *b)
-{
-    char x[4096], y[4096];
-    ssize_t n = readlink(a, x, sizeof x), m = readlink(b, y, sizeof y);
-    return n >= 0 && n == m && memcmp(x, y, (size_t)n) == 0;
-}
-
 static enum qk_code same_bytes(int a, int b, const char *path_a, const char *path_b, uint64_t size, bool *ret,
                                struct qk_err *err)
 {
@@ -193,10 +183,6 @@ static enum qk_code same_bytes(int a, int b, const char *path_a, const char *pat
 
 static enum qk_code same_content(const char *a, const char *b, bool *ret, struct qk_err *err)
 {
-    if (is_link_to_directory(a) || is_link_to_directory(b)) {
-        *ret = same_links(a, b);
-        return QK_OK;
-    }
     int fd_a, fd_b;
     uint64_t size_a, size_b;
     QK_TRY(qk_file_open(a, &fd_a, &size_a, err));

@@ -254,6 +254,8 @@ def check_forms(qkscope, work):
             f.write(content)
     with open(os.path.join(c, "config.json"), "a", encoding="utf-8") as f:
         f.write("\n")
+    os.makedirs(os.path.join(c, ".cache"))
+    shutil.copy(os.path.join(c, "config.json"), os.path.join(c, ".cache", "config.json"))
     answer = as_json(run(qkscope, a, c, "--json"), "forms")
     got = {t["name"]: (t["a"] is not None, t["b"] is not None) for t in answer["tensors"]}
     expect(f"forms: {got}", got == {"flat": (True, True), "more": (False, True), "small": (True, True),
@@ -262,6 +264,9 @@ def check_forms(qkscope, work):
     expect(f"forms: {answer['files']}", answer["files"] == [
         {"name": "config.json", "how": "differs"}, {"name": "notes/a.txt", "how": "only-b"},
         {"name": "tokenizer.json", "how": "only-b"}])
+    os.symlink(".", os.path.join(c, "circle"))
+    r = run(qkscope, c, c)
+    expect(f"forms: a link that leads back: status {r.returncode}", r.returncode == 4 and "lead back" in r.stderr)
 
 
 def plan_of(qkscope, base, tuned, units):
