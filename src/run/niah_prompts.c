@@ -176,7 +176,10 @@ enum qk_code qk_niah_set_prompts(const char *path, const char *tokenizer_path, s
     qk_provenance_add_word(&words, path);
     set.words = words.failed ? NULL : qk_arena_strdup(arena, words.s);
     qk_str_release(&words);
-    if (set.words == NULL) {
+    char *name = qk_path_basename(path);
+    set.name = name == NULL ? NULL : qk_arena_strdup(arena, name);
+    qk_free(name);
+    if (set.words == NULL || set.name == NULL) {
         return qk_fail_nomem(err, path);
     }
     QK_TRY(qk_file_slurp(path, QK_NIAH_MAX_FILE, &text, &len, err));

@@ -124,7 +124,7 @@ enum qk_code qk_niah_too_many(const char *source, size_t n, struct qk_err *err)
 /* ---- a grid ----------------------------------------------------------------------------------------------------- */
 
 static enum qk_code grid_words(const struct qk_niah_grid *grid, struct qk_arena *arena, const char **ret,
-                               struct qk_err *err)
+                               const char **ret_name, struct qk_err *err)
 {
     struct qk_str s = {0};
     qk_str_add(&s, "--tasks ");
@@ -137,6 +137,7 @@ static enum qk_code grid_words(const struct qk_niah_grid *grid, struct qk_arena 
     }
     qk_str_addf(&s, " --depths %zu --samples %zu --seed %llu", grid->n_depths, grid->n_samples,
                 (unsigned long long)grid->seed);
+    *ret_name = s.failed ? NULL : qk_arena_strdup(arena, s.s);
     if (grid->template_path != NULL) {
         qk_str_add(&s, " --template ");
         qk_provenance_add_word(&s, grid->template_path);
@@ -147,7 +148,7 @@ static enum qk_code grid_words(const struct qk_niah_grid *grid, struct qk_arena 
     }
     *ret = s.failed ? NULL : qk_arena_strdup(arena, s.s);
     qk_str_release(&s);
-    return *ret == NULL ? qk_fail_nomem(err, "cases") : QK_OK;
+    return *ret == NULL || *ret_name == NULL ? qk_fail_nomem(err, "cases") : QK_OK;
 }
 
 static enum qk_code grid_axes(const struct qk_niah_grid *grid, struct qk_arena *arena, struct qk_niah_set *set,
@@ -246,7 +247,7 @@ enum qk_code qk_niah_set_grid(const struct qk_niah_grid *grid, const char *token
     struct qk_niah_set set = {.source = grid->template_path ? grid->template_path : "built-in haystack"};
     struct qk_haystack *haystack = NULL;
     struct qk_tokenizer *tokenizer = NULL;
-    QK_TRY(grid_words(grid, arena, &set.words, err));
+    QK_TRY(grid_words(grid, arena, &set.words, &set.name, err));
     QK_TRY(grid_axes(grid, arena, &set, err));
     QK_TRY(qk_haystack_open(grid->template_path, grid->prose_path, &haystack, err));
     enum qk_code code = qk_tokenizer_open(tokenizer_path, &tokenizer, err);

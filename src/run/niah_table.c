@@ -166,7 +166,7 @@ static enum qk_code add_entry(struct qk_table *table, const char *name, const ch
     QK_TRY(qk_table_group(table, path, &entry, err));
     QK_TRY(qk_node_attr_str(table, entry, "base", base, err));
     QK_TRY(qk_node_attr_str(table, entry, "config_hash", config_hash, err));
-    QK_TRY(qk_node_attr_str(table, entry, "set", set->words, err));
+    QK_TRY(qk_node_attr_str(table, entry, "set", set->name, err));
     QK_TRY(qk_node_attr_i64(table, entry, "n_cases", (int64_t)set->n, err));
     QK_TRY(qk_node_attr_str(table, entry, "case_sha256", set->sha256, err));
     QK_TRY(qk_node_attr_i64(table, entry, "max_new", (int64_t)options->max_new, err));

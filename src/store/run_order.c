@@ -42,6 +42,10 @@ static const char *const model_order[] = {
     "/model/distance",
     "/model/last_position",
     "/model/vocab",
+    "/model/task",
+    "/model/length",
+    "/model/depth",
+    "/model/case",
 };
 enum { N_MODEL = sizeof(model_order) / sizeof(model_order[0]) };
 

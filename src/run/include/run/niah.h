@@ -50,6 +50,7 @@ struct qk_niah_case {
 
 struct qk_niah_set {
     const char *words;  /* the options that made it, as a shell takes them */
+    const char *name;   /* the same without paths of files: a prompt file's name */
     const char *source; /* names it in messages: the prompt file, the template, or "built-in haystack" */
     size_t n_tasks, n_lengths, n_depths;
     const char *const *tasks;
