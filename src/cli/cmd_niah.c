@@ -317,7 +317,8 @@ const struct qk_command qk_cmd_niah = {
     .description =
         "A case is a document with one fact in it, the needle, and a question for the fact at its end. Greedy decoding "
         "answers. The score is the share of wanted texts that the answer contains, upper and lower case alike; exact "
-        "is the share of cases whose answer is the wanted text with nothing in front of it. Both come with Wilson 95 % intervals.\n\n"
+        "is the share of cases whose answer is the wanted text with nothing in front of it. Both come with Wilson 95 % "
+        "intervals.\n\n"
         "A document of nominal length N has N tokens or a few less, the answer and its full stop included. The needle "
         "stands behind the sentence end that is nearest to depth (j + ½) / n of the haystack. --samples documents are "
         "drawn for every task, length and depth; the same seed gives the same ones.\n\n"

@@ -30,7 +30,7 @@ struct qk_probe_sequence {
 struct qk_probe_set {
     const char *name; /* the file's name without directory */
     const char *path;
-    const char *words; /* the options of --niah that made it, as a shell takes them; NULL: from a file */
+    const char *words;   /* the options of --niah that made it, as a shell takes them; NULL: from a file */
     size_t length, most; /* as asked for: length 0 = JSONL, most 0 = all */
     size_t n, longest;
     const struct qk_probe_sequence *sequences;
