@@ -1,9 +1,12 @@
-/* SHA-256, FIPS 180-4: see base/hash.h. */
+/* SHA-256, FIPS 180-4: see base/hash.h. The plain blocks are the reference of those in hash_x86.c. */
 #include "base/hash.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
-static const uint32_t round_constants[64] = {
+#include "hash_blocks.h"
+
+const uint32_t qk_sha256_constants[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
     0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
     0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
@@ -31,7 +34,8 @@ static void compress(uint32_t h[8], const uint8_t *p)
     }
     uint32_t a = h[0], b = h[1], c = h[2], d = h[3], e = h[4], f = h[5], g = h[6], k = h[7];
     for (int i = 0; i < 64; i++) {
-        uint32_t t1 = k + (rotr(e, 6) ^ rotr(e, 11) ^ rotr(e, 25)) + ((e & f) ^ (~e & g)) + round_constants[i] + w[i];
+        uint32_t t1 =
+            k + (rotr(e, 6) ^ rotr(e, 11) ^ rotr(e, 25)) + ((e & f) ^ (~e & g)) + qk_sha256_constants[i] + w[i];
         uint32_t t2 = (rotr(a, 2) ^ rotr(a, 13) ^ rotr(a, 22)) + ((a & b) ^ (a & c) ^ (b & c));
         k = g;
         g = f;
@@ -46,6 +50,25 @@ static void compress(uint32_t h[8], const uint8_t *p)
     for (int i = 0; i < 8; i++) {
         h[i] += add[i];
     }
+}
+
+void qk_sha256_blocks_plain(uint32_t h[8], const uint8_t *p, size_t n)
+{
+    for (; n > 0; n--, p += 64) {
+        compress(h, p);
+    }
+}
+
+static void blocks(uint32_t h[8], const uint8_t *p, size_t n)
+{
+    static _Atomic(qk_sha256_blocks_fn) chosen; /* the same whoever sets it */
+    qk_sha256_blocks_fn fn = atomic_load_explicit(&chosen, memory_order_relaxed);
+    if (fn == NULL) {
+        fn = qk_sha256_blocks_fast();
+        fn = fn == NULL ? qk_sha256_blocks_plain : fn;
+        atomic_store_explicit(&chosen, fn, memory_order_relaxed);
+    }
+    fn(h, p, n);
 }
 
 void qk_sha256_init(struct qk_sha256 *sha)
@@ -69,10 +92,12 @@ void qk_sha256_add(struct qk_sha256 *sha, const void *data, size_t n)
         if (fill + take < 64) {
             return;
         }
-        compress(sha->h, sha->block);
+        blocks(sha->h, sha->block, 1);
     }
-    for (; n >= 64; p += 64, n -= 64) {
-        compress(sha->h, p);
+    if (n >= 64) {
+        blocks(sha->h, p, n / 64);
+        p += n / 64 * 64;
+        n %= 64;
     }
     if (n > 0) {
         memcpy(sha->block, p, n);

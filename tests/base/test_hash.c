@@ -10,6 +10,7 @@
 
 #include "base/hash.h"
 #include "base/rng.h"
+#include "hash_blocks.h"
 
 static void published_vectors(void **state)
 {
@@ -34,6 +35,30 @@ static void published_vectors(void **state)
         }
         qk_sha256_hex(&sha, hex);
         assert_string_equal(hex, cases[i].hex);
+    }
+}
+
+static void instructions_agree_with_plain_c(void **state)
+{
+    (void)state;
+    enum { N_BLOCKS = 9 };
+    unsigned char data[64 * N_BLOCKS + 1];
+    qk_sha256_blocks_fn fast = qk_sha256_blocks_fast();
+    if (fast == NULL) {
+        print_message("this CPU has no SHA instructions\n");
+        skip();
+    }
+    for (size_t i = 0; i < sizeof data; i++) {
+        data[i] = (unsigned char)(i * i * 31 + i * 7);
+    }
+    for (size_t n = 0; n <= N_BLOCKS; n++) {
+        uint32_t a[8], b[8];
+        for (uint32_t i = 0; i < 8; i++) {
+            a[i] = b[i] = 0x9e3779b9u * (i + 1);
+        }
+        qk_sha256_blocks_plain(a, data + 1, n);
+        fast(b, data + 1, n);
+        assert_memory_equal(a, b, sizeof a);
     }
 }
 
@@ -89,7 +114,8 @@ static void the_generator_is_uniform_and_normal(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(published_vectors), cmocka_unit_test(cutting_does_not_matter),
-                                       cmocka_unit_test(the_generator_is_uniform_and_normal)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(published_vectors), cmocka_unit_test(instructions_agree_with_plain_c),
+        cmocka_unit_test(cutting_does_not_matter), cmocka_unit_test(the_generator_is_uniform_and_normal)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
