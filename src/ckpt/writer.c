@@ -18,7 +18,7 @@
 #include "writer_target.h"
 #include "writer_tree.h"
 
-enum { PIECE = 1 << 20 };
+enum { PIECE = 1 << 20, LEAST_GAP = 64 << 10 };
 
 /* What belongs to a lone .safetensors file, beside itself. */
 static const char *const companions[] = {
@@ -59,6 +59,48 @@ static enum qk_code check_space(const struct qk_writer *w, uint64_t need, struct
     return code;
 }
 
+/* As a walk of the source's directory spells it; NULL when out of memory. */
+static const char *source_path(const struct qk_writer *w, const char *name)
+{
+    char *joined = qk_path_join(w->source->dir, name);
+    const char *path = joined == NULL ? NULL : qk_arena_strdup(w->arena, joined);
+    qk_free(joined);
+    return path;
+}
+
+/* The replaced ranges as gaps of the files, those that touch joined, small ones left to be copied and overwritten. */
+static enum qk_code find_gaps(const struct qk_writer *w, const struct qk_writer_options *options,
+                              struct qk_tree_copy *copy, struct qk_err *err)
+{
+    struct qk_tree_gap *gaps = qk_arena_alloc(w->arena, options->n_replaced + 1, sizeof *gaps);
+    const char *path = NULL;
+    size_t n = 0, shard = 0;
+    if (gaps == NULL) {
+        return qk_fail_nomem(err, w->target.path);
+    }
+    for (size_t i = 0; i < options->n_replaced; i++) {
+        const struct qk_writer_range *r = &options->replaced[i];
+        if (path == NULL || r->tensor->shard != shard) {
+            shard = r->tensor->shard;
+            path = source_path(w, w->source->shards[shard].file_name);
+        }
+        if (path == NULL) {
+            return qk_fail_nomem(err, w->target.path);
+        }
+        uint64_t from = r->tensor->offset + r->at;
+        if (n > 0 && gaps[n - 1].path == path && gaps[n - 1].to == from) {
+            gaps[n - 1].to = from + r->n;
+            continue;
+        }
+        n -= n > 0 && gaps[n - 1].to - gaps[n - 1].from < LEAST_GAP;
+        gaps[n++] = (struct qk_tree_gap){path, from, from + r->n};
+    }
+    n -= n > 0 && gaps[n - 1].to - gaps[n - 1].from < LEAST_GAP;
+    copy->n_gaps = n;
+    copy->gaps = gaps;
+    return QK_OK;
+}
+
 static enum qk_code copy_source(struct qk_writer *w, const struct qk_writer_options *options, struct qk_err *err)
 {
     struct qk_tree_copy copy = {.left_out = options->left_out, .progress = options->progress};
@@ -67,6 +109,7 @@ static enum qk_code copy_source(struct qk_writer *w, const struct qk_writer_opti
         copy.only = companions;
         copy.only_file = w->source->shards[0].file_name;
     }
+    QK_TRY(find_gaps(w, options, &copy, err));
     QK_TRY(qk_tree_measure(&copy, w->source->dir, err));
     QK_TRY(check_space(w, copy.total, err));
     return qk_tree_copy(&copy, w->source->dir, w->target.staging, err);

@@ -21,6 +21,7 @@ struct copying {
     const char *from, *to;
     int in, out;
     uint64_t size, done;
+    uint64_t end; /* of the stretch at hand */
 };
 
 static enum qk_code advance(struct copying *c, uint64_t n, struct qk_err *err)
@@ -39,12 +40,12 @@ static bool is_missing_feature(int error)
            error == ETXTBSY;
 }
 
-/* QK_OK with c->done < c->size: the kernel does not copy between these two. */
+/* QK_OK with c->done < c->end: the kernel does not copy between these two. */
 static enum qk_code copy_in_kernel(struct copying *c, struct qk_err *err)
 {
-    while (c->done < c->size) {
+    while (c->done < c->end) {
         off_t at_in = (off_t)c->done, at_out = at_in;
-        uint64_t left = c->size - c->done;
+        uint64_t left = c->end - c->done;
         ssize_t n = copy_file_range(c->in, &at_in, c->out, &at_out, left < STEP ? (size_t)left : STEP, 0);
         if (n < 0 && errno == EINTR) {
             continue;
@@ -80,10 +81,10 @@ static enum qk_code write_all(const struct copying *c, const char *p, size_t n, 
 
 static enum qk_code copy_by_hand(struct copying *c, struct qk_err *err)
 {
-    char *buffer = c->done < c->size ? qk_alloc_aligned(BUFFER, 1) : NULL;
-    enum qk_code code = c->done < c->size && buffer == NULL ? qk_fail_nomem(err, c->to) : QK_OK;
-    while (code == QK_OK && c->done < c->size) {
-        size_t n = c->size - c->done < BUFFER ? (size_t)(c->size - c->done) : BUFFER;
+    char *buffer = c->done < c->end ? qk_alloc_aligned(BUFFER, 1) : NULL;
+    enum qk_code code = c->done < c->end && buffer == NULL ? qk_fail_nomem(err, c->to) : QK_OK;
+    while (code == QK_OK && c->done < c->end) {
+        size_t n = c->end - c->done < BUFFER ? (size_t)(c->end - c->done) : BUFFER;
         code = qk_file_read_at(c->in, c->from, c->done, n, buffer, err);
         if (code == QK_OK) {
             code = write_all(c, buffer, n, err);
@@ -103,8 +104,23 @@ static enum qk_code copy_contents(struct copying *c, struct qk_err *err)
         qk_progress_update(c->copy->progress, c->copy->done, c->copy->total, "copying");
         return qk_interrupt_check(err);
     }
-    QK_TRY(copy_in_kernel(c, err));
-    return copy_by_hand(c, err);
+    if (ftruncate(c->out, (off_t)c->size) != 0) {
+        return qk_fail_errno(err, c->to, "write");
+    }
+    for (size_t g = 0; g <= c->copy->n_gaps; g++) {
+        const struct qk_tree_gap *gap = g < c->copy->n_gaps ? &c->copy->gaps[g] : NULL;
+        if (gap != NULL && strcmp(gap->path, c->from) != 0) {
+            continue;
+        }
+        c->end = gap == NULL || gap->from > c->size ? c->size : gap->from;
+        QK_TRY(copy_in_kernel(c, err));
+        QK_TRY(copy_by_hand(c, err));
+        if (gap != NULL && gap->to <= c->size) {
+            c->copy->done += gap->to - c->done;
+            c->done = gap->to;
+        }
+    }
+    return QK_OK;
 }
 
 enum qk_code qk_file_copy(struct qk_tree_copy *copy, const char *from, const char *to, struct qk_err *err)

@@ -8,12 +8,20 @@
 #include "base/err.h"
 #include "base/progress.h"
 
+/* Bytes of a source file that are not copied: something else is written there. */
+struct qk_tree_gap {
+    const char *path;
+    uint64_t from, to;
+};
+
 struct qk_tree_copy {
     const char *left_out;    /* top-level name, or NULL */
     const char *const *only; /* patterns of the top-level files to take, ends with NULL; NULL: everything */
     const char *only_file;   /* with only: one more name, or NULL */
     const struct qk_progress *progress;
     uint64_t done, total;
+    size_t n_gaps;
+    const struct qk_tree_gap *gaps; /* by file, ascending */
 };
 
 /* Adds up what qk_tree_copy would copy into copy->total. */

@@ -101,6 +101,19 @@ static enum qk_code fill(struct restore *r, const struct qk_plan *plan, const ch
     return add_record(r, plan, command, err);
 }
 
+/* Whole rows that are replaced; what is scattered over a transposed tensor is cheaper to copy. */
+static void list_replaced(const struct qk_edits *edits, struct qk_writer_range *ranges, struct qk_writer_options *wo)
+{
+    for (size_t i = 0; i < edits->n; i++) {
+        if (!edits->edits[i].transposed) {
+            struct qk_writer_range *r = &ranges[wo->n_replaced++];
+            r->tensor = edits->edits[i].tensor;
+            qk_edit_extent(&edits->edits[i], 0, &r->at, &r->n);
+        }
+    }
+    wo->replaced = ranges;
+}
+
 enum qk_code qk_restore_check(const struct qk_edits *edits, const char *target,
                               const struct qk_restore_options *options, struct qk_err *err)
 {
@@ -114,9 +127,13 @@ enum qk_code qk_restore_write(const struct qk_plan *plan, const struct qk_edits 
     struct qk_writer_options wo = writer_options(edits, options);
     struct restore r = {.edits = edits, .progress = options->progress};
     r.hashes = qk_calloc(edits->n_tensors + 1, sizeof *r.hashes);
-    if (r.hashes == NULL) {
+    struct qk_writer_range *ranges = qk_calloc(edits->n + 1, sizeof *ranges);
+    if (r.hashes == NULL || ranges == NULL) {
+        qk_free(r.hashes);
+        qk_free(ranges);
         return qk_fail_nomem(err, "restore");
     }
+    list_replaced(edits, ranges, &wo);
     enum qk_code code = qk_writer_open(edits->tuned->ckpt, target, &wo, &r.writer, err);
     if (code == QK_OK) {
         code = fill(&r, plan, options->command, pool, err);
@@ -126,6 +143,7 @@ enum qk_code qk_restore_write(const struct qk_plan *plan, const struct qk_edits 
             qk_writer_abort(r.writer);
         }
     }
+    qk_free(ranges);
     qk_free(r.hashes);
     return code;
 }

@@ -160,13 +160,15 @@ def check_copy(work, base, tuned):
     for name in ("original/params.json", "original/deep/x", ".gitattributes", ".git/config"):
         open(os.path.join(snapshot, name), "w").write(name)
     os.symlink("original", os.path.join(snapshot, "linked"))
+    shutil.copy(os.path.join(tuned, "model.safetensors"), os.path.join(snapshot, "original"))
     before, held = contents(snapshot), contents(blobs)
     out = os.path.join(work, "new", "parent", "out")
     ran = run(base, snapshot, out + "/")
     assert ran.returncode == 0, ran.stderr
     after = contents(out)
     changed = {k for k in before.keys() | after.keys() if before.get(k) != after.get(k)}
-    assert changed == {"model.safetensors", "qkscope.json", ".git/config", "linked/params.json", "linked/deep/x"}, changed
+    assert changed == {"model.safetensors", "qkscope.json", ".git/config", "linked/params.json", "linked/deep/x",
+                       "linked/model.safetensors"}, changed
     assert after["linked/deep/x"] == before["original/deep/x"]
     assert not any(os.path.islink(os.path.join(p, f)) for p, d, fs in os.walk(out) for f in fs + d)
     assert os.access(os.path.join(out, "model.safetensors"), os.W_OK)

@@ -22,12 +22,21 @@
 
 struct qk_writer;
 
+/* Bytes [at, at + n) of a tensor. */
+struct qk_writer_range {
+    const struct qk_tensor *tensor;
+    uint64_t at, n;
+};
+
 struct qk_writer_options {
     bool force;      /* an existing checkpoint or empty directory is replaced */
     size_t n_inputs; /* further checkpoints that must not be touched; the source always is one */
     const struct qk_ckpt *const *inputs;
     const char *left_out;               /* name of a top-level file that is not copied, or NULL */
     const struct qk_progress *progress; /* bytes copied; may be NULL */
+    /* Ranges that will be put for certain, in file order and disjoint: not copied first where blocks are not shared. */
+    size_t n_replaced;
+    const struct qk_writer_range *replaced;
 };
 
 /* Whether target could be written: QK_EUSAGE when it exists (and force is not given, or it is no checkpoint), or lies
