@@ -116,8 +116,7 @@ static void line_style(const struct qk_run_view *view, size_t checkpoint, char *
     (void)snprintf(out, cap, "linewidth 1.2 dashtype 1 linecolor rgb '%s'", n_others <= 3 ? colours[rank] : colour);
 }
 
-/* As many names in a row as the longest of them leaves room for. */
-static size_t name_columns(const struct qk_run_view *view, bool wide)
+size_t qk_distance_name_columns(const struct qk_run_view *view, bool wide)
 {
     size_t longest = 0, most = wide ? 6 : 3;
     for (size_t c = 0; c < view->n_checkpoints; c++) {
@@ -134,14 +133,14 @@ static size_t n_named(const struct qk_run_view *view)
 
 static double head_height(const struct qk_run_view *view, bool wide)
 {
-    size_t columns = name_columns(view, wide);
+    size_t columns = qk_distance_name_columns(view, wide);
     return 0.1 + 0.36 * (double)((n_named(view) + columns - 1) / columns);
 }
 
 /* Which line is which checkpoint. */
 static void draw_head(struct qk_sheet *sheet, const struct qk_run_view *view)
 {
-    size_t columns = name_columns(view, sheet->wide);
+    size_t columns = qk_distance_name_columns(view, sheet->wide);
     for (size_t c = 0; c < n_named(view); c++) {
         double x = 0.15 + (double)(c % columns) * (sheet->width - 0.2) / (double)columns;
         double y = sheet->height - 0.28 - 0.36 * (double)(c / columns);

@@ -40,6 +40,8 @@ size_t qk_distance_base(const struct qk_run_view *view);
 void qk_distance_extent(const struct qk_run_view *view, size_t *ret_n_heads, size_t *ret_n_bins);
 /* True when a checkpoint has a histogram of this head (QK_ALL_HEADS: of any head of the layer). */
 bool qk_distance_exists(const struct qk_run_view *view, size_t layer, size_t head);
+/* Names of checkpoints that fit beside each other in the head of a sheet, by the longest of them. */
+size_t qk_distance_name_columns(const struct qk_run_view *view, bool wide);
 /* Panels that fit on a sheet. */
 size_t qk_distance_fit(bool wide);
 /* Lays out and draws all; everything above grid is given, title and notes too. */

@@ -96,11 +96,14 @@ static void add_probe(struct qk_table *table, const char *name, size_t checkpoin
     (void)snprintf(path, sizeof path, "/probe/%s", name);
     MUST(qk_table_group(table, path, &entry, &err));
     struct qk_node *node = new_array(table, "probe", name, "distance_histogram", "/model/distance_bin");
+    struct qk_node *needle = new_array(table, "probe", name, "retrieval_mass", NULL);
     assert(node->shape[0] <= sizeof mixing / sizeof mixing[0]);
     for (size_t l = 0; l < node->shape[0]; l++) {
         mixing[l] = n_heads(table, l) == 0 ? "none" : is_linear(table, l) ? "implicit" : "softmax";
         for (size_t h = 0; h < n_heads(table, l); h++) {
             fill_histogram(table, l, h, checkpoint, node->v.f64 + (l * node->shape[1] + h) * N_BINS);
+            double reads = (l * 5 + h) % 7 == 0 ? 0.9 : 0.01;
+            needle->v.f64[l * node->shape[1] + h] = reads * fmin(kept(table, l, h, checkpoint), 1);
         }
     }
     MUST(qk_node_attr_strs(table, entry, "mixing", mixing, node->shape[0], &err));

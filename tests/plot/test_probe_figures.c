@@ -18,9 +18,9 @@
 #include "probe_fixture.h"
 #include "scratch_dir.h"
 
-static const char *const of_probes[] = {"distance-histogram", "distance-histogram-heads", "routing-loss",
-                                        "drift-vs-loss"};
-enum { N_OF_PROBES = 4 };
+static const char *const of_probes[] = {"distance-histogram", "distance-histogram-heads", "retrieval-heads",
+                                        "routing-loss", "drift-vs-loss"};
+enum { N_OF_PROBES = 5 };
 
 static bool has_data(const struct qk_table *table, const char *figure)
 {
@@ -52,7 +52,8 @@ static void a_run_without_probes_has_no_figures_of_them(void **state)
 {
     (void)state;
     static const char *const words[] = {"distance_histogram in /probe/", "distance_histogram in /probe/",
-                                        "tail_loss in /routing/", "tail_loss, distance_shift in /routing/"};
+                                        "retrieval_mass in /probe/", "tail_loss in /routing/",
+                                        "tail_loss, distance_shift in /routing/"};
     static const char *const others[] = {"drift-heatmap", "drift-by-layer"};
     struct qk_table *table = drift_fixture(&shape_amnesia, pair, 2);
     for (size_t i = 0; i < N_OF_PROBES; i++) {
@@ -94,9 +95,10 @@ static void one_checkpoint_has_histograms(void **state)
     struct qk_table *table = probe_fixture(&shape_amnesia, pair, 1);
     const char *dir = scratch_dir_make();
     struct qk_plot_options options = options_for(dir, svg_only, 1);
-    assert_int_equal(draw(table, &options), 2);
+    assert_int_equal(draw(table, &options), 3);
     assert_pictures(dir, "distance-histogram", false);
     assert_pictures(dir, "distance-histogram-heads", false);
+    assert_pictures(dir, "retrieval-heads", false);
     scratch_dir_remove(dir);
     assert_usage(table, "routing-loss", "tail_loss in /routing/NAME");
     qk_table_free(table);
@@ -179,6 +181,35 @@ static void the_head_that_moved_most_comes_first(void **state)
     first_row(data, "layer 5 head 4 checkpoint 1\n", 2, row);
     assert_true(row[1] == node->v.f64[(5 * 6 + 4) * node->shape[2]]);
     qk_free(data);
+    qk_free(script);
+    qk_table_free(table);
+}
+
+static void heads_that_read_the_needle_come_in_order(void **state)
+{
+    (void)state;
+    struct qk_table *table = run_fixture(&shape_amnesia, pair, 2);
+    struct qk_node *base = qk_table_find(table, "/probe/base/retrieval_mass"),
+                   *sft = qk_table_find(table, "/probe/sft/retrieval_mass");
+    for (size_t i = 0; i < base->n_values; i++) {
+        base->v.f64[i] = 0.01;
+    }
+    base->v.f64[5 * 6 + 4] = 0.97;
+    base->v.f64[3 * 6 + 1] = 0.4; /* a linear layer */
+    sft->v.f64[5 * 6 + 4] = 0.25;
+    char *script = file_of(table, "retrieval-heads", ".gp"), *data = file_of(table, "retrieval-heads", ".dat");
+    assert_non_null(strstr(script, "set ytics ('5.4' -0, '3.1*' -1)"));
+    double row[5];
+    first_row(data, "checkpoint 0\n", 5, row);
+    assert_true(row[0] == 0.97 && row[1] == 0 && row[2] == 5 && row[3] == 4 && row[4] == 0.97);
+    first_row(data, "checkpoint 1\n", 5, row);
+    assert_true(row[0] == 0.25 && row[4] == 0.97);
+    qk_free(data);
+    qk_free(script);
+    /* nobody reads it: the first head alone */
+    base->v.f64[5 * 6 + 4] = base->v.f64[3 * 6 + 1] = 0.01;
+    script = file_of(table, "retrieval-heads", ".gp");
+    assert_non_null(strstr(script, "set ytics ('0.0*' -0)"));
     qk_free(script);
     qk_table_free(table);
 }
@@ -337,7 +368,7 @@ static void checkpoints_side_by_side_make_one_picture(void **state)
         options.figures = of_probes;
         options.n_figures = N_OF_PROBES;
         options.double_column = wide;
-        assert_int_equal(draw(table, &options), 2 + 2 * 3);
+        assert_int_equal(draw(table, &options), 3 + 2 * 3);
         assert_pictures(dir, "distance-histogram", false);
         assert_pictures(dir, "routing-loss-restored", false);
         char *svg = scratch_dir_read(dir, "distance-histogram-heads.svg", NULL);
@@ -357,6 +388,7 @@ int main(void)
         cmocka_unit_test(one_checkpoint_has_histograms),
         cmocka_unit_test(histograms_hold_the_numbers_of_the_table),
         cmocka_unit_test(the_head_that_moved_most_comes_first),
+        cmocka_unit_test(heads_that_read_the_needle_come_in_order),
         cmocka_unit_test(implied_mixing_is_marked),
         cmocka_unit_test(layers_that_do_not_fit_are_counted),
         cmocka_unit_test(losses_have_a_scale_around_zero),
