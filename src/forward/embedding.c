@@ -20,7 +20,9 @@ static enum qk_code add_position(struct qk_runner *r, size_t position, float *x,
 enum qk_code qk_embed(struct qk_runner *r, size_t n, const uint32_t *ids, size_t first, float *x, struct qk_err *err)
 {
     size_t d = r->spec->hidden, mark = r->scratch.n;
+    struct qk_norm_spec norm = r->spec->embedding_norm;
     float *row = NULL;
+    norm.n = d;
     QK_TRY(qk_scratch_take(&r->scratch, 1, d, &row, err));
     for (size_t t = 0; t < n; t++) {
         if (ids[t] >= r->spec->embedding.n_out) {
@@ -32,6 +34,7 @@ enum qk_code qk_embed(struct qk_runner *r, size_t n, const uint32_t *ids, size_t
         for (size_t i = 0; r->spec->embedding_multiplier != 1 && i < d; i++) {
             x[t * d + i] *= (float)r->spec->embedding_multiplier;
         }
+        QK_TRY(qk_weights_norm(&r->weights, &norm, 1, x + t * d, x + t * d, err));
         if (r->spec->positions) {
             QK_TRY(add_position(r, first + t, x + t * d, row, err));
         }

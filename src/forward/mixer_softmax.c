@@ -5,9 +5,16 @@
 
 #include "mixer.h"
 
+/* Elements of a head's key: with ALiBi one more, its position, against the slope in the query. The bias slope · (s − t)
+ * differs from slope · s by a constant of the row, which the softmax does not see. */
+static size_t key_width(const struct qk_softmax_spec *s)
+{
+    return s->head_dim + (s->alibi != NULL);
+}
+
 static enum qk_code make_cache(struct qk_mixer_call *c, const struct qk_softmax_spec *s, struct qk_err *err)
 {
-    QK_TRY(qk_mixer_state_floats(&c->state->k, c->state->capacity, s->n_kv_heads * s->head_dim, NULL, err));
+    QK_TRY(qk_mixer_state_floats(&c->state->k, c->state->capacity, s->n_kv_heads * key_width(s), NULL, err));
     QK_TRY(qk_mixer_state_floats(&c->state->v, c->state->capacity, s->n_kv_heads * s->v_head_dim, NULL, err));
     if (c->place.n_tokens > c->state->capacity - c->state->n_keys) {
         return qk_fail(err, QK_EUSAGE, "more tokens than the cache has room for (%zu)", c->state->capacity);
@@ -95,6 +102,34 @@ static void scale_queries(const struct qk_mixer_call *c, const struct qk_softmax
     }
 }
 
+/* Heads of dim elements to heads of dim + 1. */
+static void widen(size_t n_tokens, size_t n_heads, size_t dim, const float *x, float *y)
+{
+    for (size_t i = 0; i < n_tokens * n_heads; i++) {
+        memcpy(y + i * (dim + 1), x + i * dim, dim * sizeof *y);
+    }
+}
+
+static enum qk_code add_alibi(struct qk_mixer_call *c, const struct qk_softmax_spec *s, const float *k, float *cache,
+                              float **q, struct qk_err *err)
+{
+    size_t n = c->place.n_tokens, width = key_width(s);
+    float *wide = NULL;
+    QK_TRY(qk_scratch_take(c->scratch, n, s->n_heads * width, &wide, err));
+    widen(n, s->n_heads, s->head_dim, *q, wide);
+    widen(n, s->n_kv_heads, s->head_dim, k, cache);
+    for (size_t t = 0; t < n; t++) {
+        for (size_t h = 0; h < s->n_heads; h++) {
+            wide[(t * s->n_heads + h) * width + s->head_dim] = (float)(s->alibi[h] / s->scale);
+        }
+        for (size_t g = 0; g < s->n_kv_heads; g++) {
+            cache[(t * s->n_kv_heads + g) * width + s->head_dim] = (float)(c->place.first_position + t);
+        }
+    }
+    *q = wide;
+    return QK_OK;
+}
+
 static enum qk_code attend(struct qk_mixer_call *c, const struct qk_softmax_spec *s, const float *q, float *out,
                            struct qk_err *err)
 {
@@ -105,7 +140,7 @@ static enum qk_code attend(struct qk_mixer_call *c, const struct qk_softmax_spec
         .first_query = c->place.first_position,
         .n_heads = s->n_heads,
         .n_kv_heads = s->n_kv_heads,
-        .head_dim = s->head_dim,
+        .head_dim = key_width(s),
         .v_head_dim = s->v_head_dim,
         .window = s->window,
         .scale = s->scale,
@@ -129,10 +164,13 @@ static enum qk_code run(struct qk_mixer_call *c, const struct qk_mixer_spec *spe
     size_t n = c->place.n_tokens;
     float *q = NULL, *out = NULL;
     QK_TRY(make_cache(c, s, err));
-    float *k = c->state->k + c->state->n_keys * s->n_kv_heads * s->head_dim;
+    float *cache = c->state->k + c->state->n_keys * s->n_kv_heads * key_width(s), *k = cache;
     float *v = c->state->v + c->state->n_keys * s->n_kv_heads * s->v_head_dim;
     QK_TRY(qk_scratch_take(c->scratch, n, s->n_heads * s->v_head_dim, &out, err));
     QK_TRY(qk_scratch_take(c->scratch, n, s->n_heads * s->head_dim, &q, err));
+    if (s->alibi) {
+        QK_TRY(qk_scratch_take(c->scratch, n, s->n_kv_heads * s->head_dim, &k, err));
+    }
     size_t mark = c->scratch->n;
     QK_TRY(project(c, s, q, k, v, err));
     clip_all(c, s, q, k, v);
@@ -144,6 +182,9 @@ static enum qk_code run(struct qk_mixer_call *c, const struct qk_mixer_spec *spe
     QK_TRY(qk_mixer_rotate(c, s->position, s->n_heads, s->head_dim, q, err));
     QK_TRY(qk_mixer_rotate(c, s->position, s->n_kv_heads, s->head_dim, k, err));
     scale_queries(c, s, q);
+    if (s->alibi) {
+        QK_TRY(add_alibi(c, s, k, cache, &q, err));
+    }
     c->state->n_keys += n;
     QK_TRY(attend(c, s, q, out, err));
     QK_TRY(qk_mixer_gate(c, &s->gate, s->n_heads, s->v_head_dim, out, err));
@@ -155,6 +196,10 @@ static size_t floats_per_token(const struct qk_mixer_spec *spec)
     const struct qk_softmax_spec *s = spec->softmax;
     size_t cache = s->n_kv_heads * (s->head_dim + s->v_head_dim);
     size_t own = s->n_heads * (s->head_dim + s->v_head_dim);
+    if (s->alibi) {
+        cache += s->n_kv_heads;
+        own += s->n_kv_heads * s->head_dim + s->n_heads * key_width(s);
+    }
     size_t latent = s->latent ? s->latent->kv_inner.n_out + s->latent->q_inner.n_out + s->k.n_out : 0;
     return cache + own + (latent > s->gate.projection.n_out ? latent : s->gate.projection.n_out);
 }

@@ -130,6 +130,28 @@ static enum qk_code read_outer(struct qk_model_builder *b, struct qk_forward_spe
     return QK_OK;
 }
 
+enum qk_code qk_spec_outer_norm(const struct qk_model_builder *b, const struct qk_forward_spec *spec, const char *end,
+                                enum qk_norm_kind kind, double eps, struct qk_norm_spec *ret, struct qk_err *err)
+{
+    struct qk_norm_spec norm = {.kind = kind, .eps = eps, .n = spec->hidden};
+    const struct qk_tensor **parts[2] = {&norm.weight, &norm.bias};
+    for (size_t i = 0; i < b->model->n_outer; i++) {
+        const struct qk_tensor *t = b->model->outer[i].tensor;
+        bool bias = qk_str_ends(t->name, ".bias");
+        size_t stem = strlen(t->name) - strlen(bias ? ".bias" : ".weight");
+        if ((bias || qk_str_ends(t->name, ".weight")) && stem >= strlen(end) &&
+            !strncmp(t->name + stem - strlen(end), end, strlen(end))) {
+            QK_TRY(qk_check_matrix(b, t, false, spec->hidden, 1, err));
+            *parts[bias] = t;
+        }
+    }
+    if (!norm.weight) {
+        return qk_fail(err, QK_EFORMAT, "%s: no tensor for the norm %s", b->ckpt->path, end);
+    }
+    *ret = norm;
+    return QK_OK;
+}
+
 enum qk_code qk_spec_positions(struct qk_model_builder *b, struct qk_forward_spec *spec, const char *end,
                                struct qk_err *err)
 {

@@ -112,6 +112,12 @@ VARIANTS = [
     ("phi_norms", "phi", "F32", (40,),
      dict(qk_layernorm=True, partial_rotary_factor=0.5, rope_theta=1e4, hidden_act="gelu_new")),
     ("olmo_clip", "olmo", "F32", (40,), dict(clip_qkv=0.6, rope_theta=1e4)),
+    ("bloom", "bloom", "F32", (70,), dict(n_head=6, hidden_size=36, n_layer=2, tie_word_embeddings=True)),
+    ("bloom_behind", "bloom", "F32", (40,),
+     dict(n_head=4, hidden_size=32, n_layer=2, apply_residual_connection_post_layernorm=True, tie_word_embeddings=True)),
+    ("mpt", "mpt", "F32", (70,),
+     dict(d_model=36, n_heads=6, n_layers=2, max_seq_len=128, tie_word_embeddings=True,
+          attn_config=dict(alibi=True, clip_qkv=0.7, softmax_scale=0.2))),
     ("deepseek", "deepseek_v3", "F32", (40,), dict(DEEP, q_lora_rank=20, attention_bias=True, rope_scaling=dict(
         type="yarn", factor=8.0, original_max_position_embeddings=16, mscale=1.0, mscale_all_dim=1.0))),
     ("deepseek_plain", "deepseek_v3", "F32", (40,),
@@ -191,6 +197,7 @@ REFUSED = [
     ("deepseek_v3", dict(DEEP, n_group=3), "n_group"),
     ("granitemoehybrid", dict(GRANITE, position_embedding_type="alibi"), "position_embedding_type"),
     ("nemotron_h", dict(NEMOTRON, moe_latent_size=8), "moe_latent_size"),
+    ("mpt", dict(d_model=32, n_heads=4, n_layers=2, tie_word_embeddings=True, attn_config=dict(alibi=True, alibi_bias_max=4)), "alibi_bias_max"),
 ]
 
 
@@ -319,8 +326,15 @@ def compare(report, label, s, got, wanted):
     report.expect(f"{label} token by token", got[f"{s}/session"][fed], got[f"{s}/logits"][fed], 1e-4 * scale)
 
 
+def config_of(model_type, own):
+    """The base's sizes, except where a family has its own names for them."""
+    renamed = "n_head" in own or "n_heads" in own
+    base = {k: v for k, v in BASE.items() if not renamed or not (k.startswith("num_") or "size" in k) or k == "vocab_size"}
+    return {**base, "model_type": model_type, **own}
+
+
 def check(dump, seed, name, model_type, dtype, lengths, own):
-    config = {**BASE, "model_type": model_type, **own}
+    config = config_of(model_type, own)
     plus_one = model_type.startswith("gemma") or model_type.startswith("qwen3_next") or model_type.startswith("qwen3_5")
     weights, rng, report = Storing(dtype, seed, plus_one), np.random.default_rng(seed), Report()
     sequences = [rng.integers(0, config["vocab_size"], n) for n in lengths]
@@ -341,7 +355,7 @@ def check(dump, seed, name, model_type, dtype, lengths, own):
 
 
 def check_refusal(dump, model_type, own, field):
-    config = {**BASE, "model_type": model_type, **own}
+    config = config_of(model_type, own)
     plain = {k: v for k, v in config.items() if k != field}
     weights, report = Storing("F32", 0, False), Report()
     if field in ("rope_scaling", "hidden_act", "position_embedding_type", "n_group"):

@@ -163,6 +163,36 @@ def run_layer_norm(c, W, ids):
     return linear(W, x, "lm_head", c["vocab_size"], phi), hidden, attn, {}
 
 
+def run_alibi(c, W, ids):
+    """BLOOM (a norm behind the embedding, biases) and MPT (neither)."""
+    bloom, t, d = c["model_type"] == "bloom", len(ids), get(c, "hidden_size", "d_model")
+    n, wide, own, attn = get(c, "n_head", "n_heads"), 4 * d, c.get("attn_config", {}), {}
+    names = (("self_attention.query_key_value", "self_attention.dense", "mlp.dense_h_to_4h", "mlp.dense_4h_to_h", "h.",
+              "input_layernorm", "post_attention_layernorm") if bloom else
+             ("attn.Wqkv", "attn.out_proj", "ffn.up_proj", "ffn.down_proj", "blocks.", "norm_1", "norm_2"))
+    power = 1 << (n - 1).bit_length()
+    rates = 2.0 ** (-8 * np.arange(1, power + 1) / power)
+    rates = slopes(n) if bloom else rates if power == n else np.concatenate([rates[1::2], rates[::2]])[:n]
+
+    def norm(x, name):
+        return layer_norm(x, W(f"transformer.{name}.weight", d), W(f"transformer.{name}.bias", d) if bloom else 0, 1e-5)
+
+    table = W("transformer." + ("word_embeddings.weight" if bloom else "wte.weight"), c["vocab_size"], d)
+    hidden = [norm(table[ids], "word_embeddings_layernorm") if bloom else table[ids]]
+    for i in range(get(c, "n_layer", "n_layers")):
+        x, p = hidden[-1], f"{names[4]}{i}."
+        y, after = norm(x, p + names[5]), c.get("apply_residual_connection_post_layernorm")
+        z = linear(W, y, f"transformer.{p}{names[0]}", 3 * d, bloom)
+        z = np.clip(z, -own["clip_qkv"], own["clip_qkv"]) if own.get("clip_qkv") else z
+        q, k, v = np.moveaxis(z.reshape(t, n, 3, -1), 2, 0) if bloom else np.moveaxis(z.reshape(t, 3, n, -1), 1, 0)
+        o, attn[i] = attend(q, k, v, own.get("softmax_scale") or (d // n) ** -0.5, alibi=rates)
+        x = (y if after else x) + linear(W, o, f"transformer.{p}{names[1]}", d, bloom)
+        y = norm(x, p + names[6])
+        o = ACT["gelu_new" if bloom else "gelu"](linear(W, y, f"transformer.{p}{names[2]}", wide, bloom))
+        hidden.append((y if after else x) + linear(W, o, f"transformer.{p}{names[3]}", d, bloom))
+    return norm(hidden[-1], "ln_f" if bloom else "norm_f") @ table.T, hidden, attn, {}
+
+
 def hype_scale(c, t):
     s = c.get("attn_logits_scaling")
     if not isinstance(s, str):

@@ -152,13 +152,14 @@ def rotate(x, freq, factor=1.0, first=0, interleaved=False):
 
 # ---- mixing ---------------------------------------------------------------------------------------------------------
 
-def attend(q, k, v, scale, window=0, cap=0):
+def attend(q, k, v, scale, window=0, cap=0, alibi=None):
     """q (T, H, K), k and v (T, G, ·): output (T, H · V) and the weights (H, T, T)."""
     t, h, _ = q.shape
     k, v = (np.repeat(x, h // x.shape[1], 1) for x in (k, v))
     s = np.einsum("thk,shk->hts", q, k) * scale
     s = np.tanh(s / cap) * cap if cap else s
     d = np.arange(t)[:, None] - np.arange(t)
+    s = s if alibi is None else s - alibi[:, None, None] * d
     s = np.where((d >= 0) & ((d < window) | (window == 0)), s, -np.inf)
     a = np.exp(s - s.max(-1, keepdims=True))
     a /= a.sum(-1, keepdims=True)

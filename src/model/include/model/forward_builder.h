@@ -90,6 +90,10 @@ enum qk_code qk_spec_only_string(const struct qk_model_builder *b, const char *k
                                  struct qk_err *err) QK_CHECKED;
 enum qk_code qk_spec_only_flag(const struct qk_model_builder *b, const char *key, bool value,
                                struct qk_err *err) QK_CHECKED;
+/* A norm outside the layers: weight and bias of the module whose name ends so. */
+enum qk_code qk_spec_outer_norm(const struct qk_model_builder *b, const struct qk_forward_spec *spec, const char *end,
+                                enum qk_norm_kind kind, double eps, struct qk_norm_spec *ret,
+                                struct qk_err *err) QK_CHECKED;
 /* A learned position embedding: the tensor whose name ends so. */
 enum qk_code qk_spec_positions(struct qk_model_builder *b, struct qk_forward_spec *spec, const char *end,
                                struct qk_err *err) QK_CHECKED;

@@ -65,7 +65,8 @@ struct qk_softmax_spec {
     struct qk_projection q, k, v, o;
     const struct qk_latent_spec *latent; /* NULL = plain */
     struct qk_norm_spec q_norm, k_norm;
-    double clip; /* q, k and v to [−clip, clip] as projected; 0 = off */
+    const double *alibi; /* (n_heads) slopes: the score of query t and key s gets −alibi[h] · (t − s); NULL = none */
+    double clip;         /* q, k and v to [−clip, clip] as projected; 0 = off */
     const struct qk_position *position;
     double scale, softcap;
     double q_multiplier;              /* 0 = 1 */
@@ -175,7 +176,8 @@ struct qk_forward_spec {
     size_t n_layers, hidden, vocab;
     struct qk_projection embedding; /* one row per token */
     double embedding_multiplier;
-    const struct qk_tensor *positions; /* learned: (max_position, hidden), or NULL */
+    struct qk_norm_spec embedding_norm; /* behind the multiplier */
+    const struct qk_tensor *positions;  /* learned: (max_position, hidden), or NULL */
     const struct qk_layer_spec *layers;
     struct qk_norm_spec final_norm;
     struct qk_projection head; /* the embedding where tied */
