@@ -11,12 +11,12 @@ for file in run.h5 drift.tsv routing.tsv retrieval.tsv summary.txt range.txt com
     [ -s "$work/demo/$file" ] || { echo "no $file"; exit 1; }
 done
 for figure in drift-heatmap drift-by-layer principal-angles qk-distance-drift noise-floor distance-histogram \
-    distance-histogram-heads routing-loss drift-vs-loss; do
+    distance-histogram-heads retrieval-heads routing-loss drift-vs-loss; do
     for kind in pdf dat gp; do
         [ -s "$work/demo/figures/$figure.$kind" ] || { echo "no figure $figure.$kind"; exit 1; }
     done
 done
-for figure in drift-heatmap distance-histogram-heads routing-loss drift-vs-loss; do
+for figure in drift-heatmap retrieval-heads routing-loss drift-vs-loss; do
     [ -s "$work/demo/figures/$figure.png" ] || { echo "no figure $figure.png"; exit 1; }
 done
 left=$(find "$work/demo" -name '*.part' -o -name 'drift.h5' -o -name 'probe.h5')
