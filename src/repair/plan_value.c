@@ -112,8 +112,8 @@ enum qk_code qk_plan_read_number(struct qk_plan_reader *r, const char *key, cons
 {
     if (qk_json_type(json) == QK_JSON_NULL) {
         *ret = NAN;
-    } else if (!qk_json_double(json, ret)) {
-        return qk_plan_wrong(r, key, "a number or null", json, err);
+    } else if (!qk_json_double(json, ret) || !isfinite(*ret)) {
+        return qk_plan_wrong(r, key, "a finite number or null", json, err);
     }
     return QK_OK;
 }
