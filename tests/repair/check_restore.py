@@ -1,7 +1,8 @@
 """`qkscope restore` on every family: checkpoints with random weights are made from tests/data/models (config.json and
 tensors.txt), and each output must be, byte for byte, the tuned checkpoint with the rows that expect.txt names taken from
 the base. Blends are compared with numpy. With "types": base and tuned in different storage types and under different
-scales. usage: check_restore.py QKSCOPE PART/PARTS|types
+scales. With "align": qk-pro and rotations of transposed, fused, gated and biased heads against numpy in float64.
+usage: check_restore.py QKSCOPE PART/PARTS|types|align
 """
 import json
 import os
@@ -361,11 +362,91 @@ def check_types(work):
     print(f"{checked} outputs in other types are as numpy rounds them; values that do not fit are refused")
 
 
+# ---- aligned heads ------------------------------------------------------------------------------------------------
+def head_matrix(layer, tensors, role, head):
+    """(K, D), the bias as one more column where there is one."""
+    parts, column = [], []
+    for part in layer[role]:
+        first = part["starts"][head]
+        parts.append(rows_of(tensors[part["tensor"]], part["transposed"])[first : first + part["count"]])
+        if "bias" in layer:
+            column.append(tensors[layer["bias"][role]].reshape(-1, 1)[first : first + part["count"]])
+    return np.hstack([np.vstack(parts)] + ([np.vstack(column)] if column else [])).astype(np.float64)
+
+
+def put_matrix(layer, tensors, role, head, w):
+    row = 0
+    for part in layer[role]:
+        first, n = part["starts"][head], part["count"]
+        m = rows_of(tensors[part["tensor"]], part["transposed"])
+        m[first : first + n] = w[row : row + n, : m.shape[1]]
+        if "bias" in layer:
+            tensors[layer["bias"][role]].reshape(-1, 1)[first : first + n] = w[row : row + n, m.shape[1] :]
+        row += n
+
+
+def aligned(q0, q1, k0, side, lam):
+    a = k0 @ k0.T
+    a1 = a + lam * np.trace(a) / len(a) * np.eye(len(a))
+    if side == "head":
+        return q1 + a @ np.linalg.solve(a1, q0 - q1)
+    return q1 + (q0 - q1) @ k0.T @ np.linalg.solve(a1, k0)
+
+
+def rotated(w0, w1):
+    u, _, vt = np.linalg.svd(w0 @ w1.T)
+    return u @ vt @ w1
+
+
+def check_aligned(work):
+    global checked
+    worst = 0.0
+    for name in ("gpt2", "qwen2", "phi3", "gpt_neox", "qwen3_next", "bloom", "olmo_hybrid"):
+        folder = os.path.join(MODELS, name)
+        layers = read_expectation(os.path.join(folder, "expect.txt"))
+        shapes = {}
+        for line in open(os.path.join(folder, "tensors.txt")):
+            pattern, dtype, dims = line.split()
+            shapes.update({t: ("F32", [int(d) for d in dims.split(",")]) for t in expand(pattern)})
+        base = {k: random_tensor(*v) for k, v in shapes.items()}
+        tuned = {k: v + np.float32(0.2) * random_tensor("F32", v.shape) for k, v in base.items()}
+        paths = [os.path.join(work, name, side) for side in ("base", "tuned", "out")]
+        for path, tensors in zip(paths, (base, tuned)):
+            write_checkpoint(path, os.path.join(folder, "config.json"), tensors, dict.fromkeys(shapes, "F32"), 1)
+        full = [i for i, l in layers.items() if l["kind"] == "full"]
+        free = name in ("gpt2", "bloom")  # no rotary dimensions: any rotation
+        for mode in [("qk-pro", "input"), ("qk-pro", "head")] + [("rotate", None)] * free:
+            options = ["--mode", mode[0]] + (["--side", mode[1], "--lambda", "0.1"] if mode[1] else [])
+            ran = restore(*paths, "--layers", "full", "--force", *options)
+            assert ran.returncode == 0, f"{name} {mode}: {ran.stderr}"
+            expected = {k: v.astype(np.float64) for k, v in tuned.items()}
+            for i in full:
+                layer = layers[i]
+                for h in range(layer["H"]):
+                    q0, q1 = (head_matrix(layer, t, "Q", h) for t in (base, tuned))
+                    k0 = head_matrix(layer, base, "K", h // (layer["H"] // layer["G"]))
+                    new = rotated(q0, q1) if mode[0] == "rotate" else aligned(q0, q1, k0, mode[1], 0.1)
+                    put_matrix(layer, expected, "Q", h, new)
+                for g in range(layer["G"]):
+                    k0, k1 = (head_matrix(layer, t, "K", g) for t in (base, tuned))
+                    put_matrix(layer, expected, "K", g, rotated(k0, k1) if mode[0] == "rotate" else k0)
+            _, out = read_checkpoint(paths[2])
+            for k, v in expected.items():
+                # nearest float32 up to the rounding of two ways to compute it
+                error = np.abs(out[k].astype(np.float64) - v) / np.spacing(np.maximum(np.abs(v), 1).astype(np.float32))
+                assert error.max() <= 0.51, f"{name} {mode}: {k} is {error.max()} units in the last place away"
+                worst = max(worst, float(error.max()))
+                unchanged = np.array_equal(v, tuned[k].astype(np.float64))
+                assert not unchanged or out[k].tobytes() == tuned[k].tobytes(), f"{name} {mode}: {k} changed"
+            checked += 1
+    print(f"{checked} outputs of aligned heads, at most {worst:.3f} float32 units from float64 numpy")
+
+
 def main():
-    if sys.argv[2] == "types":
+    if sys.argv[2] in ("types", "align"):
         work = tempfile.mkdtemp(prefix="qk-restore-")
         try:
-            check_types(work)
+            check_types(work) if sys.argv[2] == "types" else check_aligned(work)
         finally:
             shutil.rmtree(work)
         return
