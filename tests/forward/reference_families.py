@@ -26,7 +26,8 @@ def setup(c, ids):
         act=get(c, "hidden_activation", "hidden_act", default="silu"), bias=c.get("attention_bias", False))
 
 
-def drive(c, W, ids, layer, embed="model.embed_tokens", scale=1.0, norm="model.norm", plus=0, logits=lambda y: y):
+def drive(c, W, ids, layer, embed="model.embed_tokens", scale=1.0, norm="model.norm", plus=0, logits=lambda y: y,
+          head="lm_head"):
     """layer(i, x) → new x."""
     m = setup(c, ids)
     table = W(embed + ".weight", c["vocab_size"], m.d)
@@ -35,8 +36,8 @@ def drive(c, W, ids, layer, embed="model.embed_tokens", scale=1.0, norm="model.n
     for i in range(m.layers):
         x = layer(i, x)
         hidden.append(x)
-    head = W.maybe("lm_head.weight", not c.get("tie_word_embeddings"), c["vocab_size"], m.d)
-    return logits(rms(x, plus + W(norm + ".weight", m.d), m.eps) @ (table if head is None else head).T), hidden
+    own = W.maybe(head + ".weight", not c.get("tie_word_embeddings"), c["vocab_size"], m.d)
+    return logits(rms(x, plus + W(norm + ".weight", m.d), m.eps) @ (table if own is None else own).T), hidden
 
 
 def qkv(W, x, p, m, bias, out_gate=False):
@@ -161,6 +162,24 @@ def run_layer_norm(c, W, ids):
         hidden.append(layer(i, hidden[-1]))
     x = norm(hidden[-1], "model.final_layernorm", m.d)
     return linear(W, x, "lm_head", c["vocab_size"], phi), hidden, attn, {}
+
+
+def run_internlm2(c, W, ids):
+    """Llama's arithmetic; q, k and v of a KV group lie together."""
+    m, attn = setup(c, ids), {}
+    freq, factor = frequencies(c, m.k, m.t)
+
+    def layer(i, x):
+        p, each = f"model.layers.{i}.", m.h // m.g
+        y = rms(x, W(p + "attention_norm.weight", m.d), m.eps)
+        z = linear(W, y, p + "attention.wqkv", (m.h + 2 * m.g) * m.k).reshape(m.t, m.g, each + 2, m.k)
+        q, k, v = z[:, :, :each].reshape(m.t, m.h, m.k), z[:, :, each], z[:, :, each + 1]
+        o, attn[i] = attend(rotate(q, freq, factor), rotate(k, freq, factor), v, m.k ** -0.5)
+        x = x + linear(W, o, p + "attention.wo", m.d)
+        y = rms(x, W(p + "ffn_norm.weight", m.d), m.eps)
+        return x + mlp(W, y, p + "feed_forward.", c["intermediate_size"], m.act, ("w1", "w3", "w2"))
+
+    return *drive(c, W, ids, layer, embed="model.tok_embeddings", head="output"), attn, {}
 
 
 def run_alibi(c, W, ids):

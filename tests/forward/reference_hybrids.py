@@ -1,7 +1,7 @@
 """More whole models: state-space hybrids, Kimi Linear and what has latent attention (see reference_families.py)."""
 import numpy as np
 
-from reference_families import (drive, experts, get, qkv, run_alibi, run_hypenet, run_jet, run_layer_norm, run_minimax,
+from reference_families import (drive, experts, get, qkv, run_alibi, run_hypenet, run_internlm2, run_jet, run_layer_norm, run_minimax,
                                 run_qwen_hybrid, run_softmax,
                                 setup)
 from reference_model import (ACT, attend, conv, frequencies, implied, linear, mamba2, mix, mlp, rms, rotate, route,
@@ -288,6 +288,6 @@ RUN = {
     **dict.fromkeys(("qwen3_next", "qwen3_5_text", "qwen3_5_moe_text"), run_qwen_hybrid),
     **dict.fromkeys(("granitemoehybrid", "bamba"), run_granite),
     **dict.fromkeys(("lfm2", "lfm2_moe"), run_lfm2),
-    "hypenet": run_hypenet, "jet_nemotron": run_jet, "minimax": run_minimax, "kimi_linear": run_kimi,
+    "hypenet": run_hypenet, "internlm2": run_internlm2, "jet_nemotron": run_jet, "minimax": run_minimax, "kimi_linear": run_kimi,
     "deepseek_v3": run_deepseek, "falcon_h1": run_falcon_h1, "nemotron_h": run_nemotron, "jamba": run_jamba,
 }

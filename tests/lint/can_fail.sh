@@ -64,4 +64,12 @@ verdict fail text.sh "a long file"
 tree
 printf 'int two(void);\n' >"$work/tree/src/base/two.c"
 verdict fail text.sh "a file without its purpose"
+quote() { # a page that quotes the clean tree's file so
+    tree
+    printf '<!-- quote: src/base/one.c -->\n```c\n%s\n```\n' "$1" >"$work/tree/docs/page.md"
+}
+quote 'int one(void);'
+verdict pass quotes.sh "a right quote"
+quote 'int one(int);'
+verdict fail quotes.sh "a wrong quote"
 exit "$wrong"

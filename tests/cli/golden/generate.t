@@ -5,6 +5,11 @@ $ qkscope generate $SRC/examples/amnesia/sft --json --ids 0,1662,26,1669,874,221
 >  "text": "Think: 4 * 3 = 12. 12 * 2 = 24. The answer is 24.\n",
 >  "end": "stop"}
 
+# it ends at any of the ids that generation_config.json names, here that of '.'
+$ mkdir m && cp $SRC/examples/amnesia/sft/*.json m && cp $SRC/examples/amnesia/sft/model.safetensors m && echo '{"eos_token_id": [7, 14]}' >m/generation_config.json
+$ qkscope generate m --ids 0,1662,26,1669,874,221,20,1668,14,1669,1089,221,19,1097,375,648,14,1669,1089,221,18,1097,375,648,14,1012,648,1668,677,1661
+> Think: 4 * 3 = 12
+
 # as text, and as much as --max-new allows
 $ qkscope generate $SRC/examples/amnesia/sft --max-new 14 --ids 0,1662,26,1669,874,221,20,1668,14,1669,1089,221,19,1097,375,648,14,1669,1089,221,18,1097,375,648,14,1012,648,1668,677,1661
 > Think: 4 * 3 = 12. 1
