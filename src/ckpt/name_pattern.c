@@ -287,7 +287,8 @@ static enum qk_code repeat(struct compiler *c, size_t start, size_t min, size_t 
     return code;
 }
 
-static enum qk_code parse_repeats(struct compiler *c, size_t start)
+/* The repeat of the piece from start on, if there is one. is_place: the piece is a lone assertion. */
+static enum qk_code parse_repeats(struct compiler *c, size_t start, bool is_place)
 {
     size_t min = 0, max = SIZE_MAX;
     switch (*c->at) {
@@ -310,6 +311,9 @@ static enum qk_code parse_repeats(struct compiler *c, size_t start)
     default:
         return QK_OK;
     }
+    if (is_place) {
+        return malformed(c, "a repeat of nothing");
+    }
     if (max < min) {
         return malformed(c, "a repeat whose bounds do not ascend");
     }
@@ -331,8 +335,9 @@ static enum qk_code parse_choice(struct compiler *c)
     size_t start = c->n;
     while (*c->at != 0 && *c->at != '|' && *c->at != ')') {
         size_t atom = c->n;
+        bool is_group = *c->at == '(';
         QK_TRY(parse_atom(c));
-        QK_TRY(parse_repeats(c, atom));
+        QK_TRY(parse_repeats(c, atom, !is_group && c->steps[atom].op != OP_BYTE));
     }
     if (*c->at != '|') {
         return QK_OK;
