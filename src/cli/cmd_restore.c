@@ -1,6 +1,7 @@
 /* qkscope restore BASE TUNED -o OUT: a checkpoint with the base's Q and K rows, and nothing else changed. */
 #include <string.h>
 
+#include "base/file.h"
 #include "base/str.h"
 #include "checkpoint_inputs.h"
 #include "cli/command.h"
@@ -114,6 +115,27 @@ static void tell_notices(struct qk_cli *cli, const struct qk_edits *edits)
     }
 }
 
+/* The same weights in another format are copied like any other file, and loaders may prefer them. */
+static enum qk_code tell_second_copies(struct qk_cli *cli, const struct qk_ckpt *tuned, struct qk_err *err)
+{
+    static const char *const names[] = {"pytorch_model.bin",
+                                        "pytorch_model.bin.index.json",
+                                        "consolidated.safetensors",
+                                        "consolidated.00.pth",
+                                        "tf_model.h5",
+                                        "flax_model.msgpack"};
+    for (size_t i = 0; qk_path_is_dir(tuned->path) && i < sizeof names / sizeof names[0]; i++) {
+        const char *path = qk_arena_printf(qk_cli_arena(cli), "%s/%s", tuned->dir, names[i]);
+        if (path == NULL) {
+            return qk_fail_nomem(err, "restore");
+        }
+        if (qk_path_exists(path)) {
+            qk_cli_notice(cli, "%s: the output has a copy of it, with the tuned weights", path);
+        }
+    }
+    return QK_OK;
+}
+
 static enum qk_code carry_out(struct qk_cli *cli, const struct qk_plan *plan, const struct qk_edits *edits,
                               struct qk_err *err)
 {
@@ -125,6 +147,7 @@ static enum qk_code carry_out(struct qk_cli *cli, const struct qk_plan *plan, co
         QK_TRY(qk_restore_check(edits, output, &options, err));
     }
     tell_notices(cli, edits);
+    QK_TRY(tell_second_copies(cli, edits->tuned->ckpt, err));
     if (!dry) {
         struct qk_pool *pool;
         QK_TRY(qk_cli_pool(cli, &pool, err));

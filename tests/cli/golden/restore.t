@@ -90,5 +90,10 @@ $ qkscope restore base sft --layers full --with latent -o x
 ? 2
 ! qkscope: error: --with: none of the layers has a latent to restore
 
+# weights in a second format are copied as they are
+$ echo pickled >sft/pytorch_model.bin; qkscope restore base sft --layers 2 -o second && cmp sft/pytorch_model.bin second/pytorch_model.bin
+> second: changed 1 layer, 2 tensors, 288 rows, 111 kB of 8.2 MB
+! qkscope: notice: sft/pytorch_model.bin: the output has a copy of it, with the tuned weights
+
 $ ls -d x .??* 2>/dev/null
 ? 2
