@@ -1,9 +1,9 @@
-/* Products with stored weights, in three ways. Weights that are kept as panels: threads over blocks of tokens. Else a
- * tile of rows is read and widened to float by one thread and multiplied there: packed to panels with many tokens; as
- * it is with few, when the weights are what moves and a tile that stays in the cache is better.
+/* Products with stored weights, in two ways. Weights that are kept as panels: threads over blocks of tokens. Else a
+ * tile of rows is read, widened to float and multiplied by one thread: a wide one with many tokens, since every tile
+ * costs the product a copy of x; with few, the weights are what moves, and a tile that stays in the cache is better.
  *
- * Tiles depend on the weight's shape and the number of tokens alone, and a token's result not on those beside it, so
- * that the result is the same for every number of threads. */
+ * Tiles depend on the weight's shape and the number of tokens alone, and a token's result by panels not on those beside
+ * it, so that the result is the same for every number of threads. */
 #include "forward/matmul.h"
 
 #include <assert.h>
@@ -16,7 +16,7 @@
 #include "num/sblas.h"
 #include "panel_cache.h"
 
-enum { FEW_TOKENS = 16, ROW_STEP = 32, MOST_TILE_ROWS = 512, TILES_WANTED = 8, LEAST_TOKENS = 32, MOST_TOKENS = 256 };
+enum { FEW_TOKENS = 16, ROW_STEP = 16, MOST_TILE_ROWS = 512, TILES_WANTED = 8, LEAST_TOKENS = 32, MOST_TOKENS = 256 };
 #define FEW_TILE_FLOATS  ((size_t)1 << 16)
 #define MANY_TILE_FLOATS ((size_t)1 << 21)
 
@@ -29,7 +29,7 @@ struct matmul_job {
     const float *bias;  /* n_rows, or NULL */
     const float **kept; /* per block its panels, or NULL */
     size_t tile_floats;
-    float *tiles;        /* per worker a tile; with many tokens another one, for its panels */
+    float *tiles;        /* per worker */
     unsigned char *raw;  /* per worker QK_TILE_RAW_BYTES */
     size_t first_tile[]; /* per block, and the number of all */
 };
@@ -125,12 +125,6 @@ static enum qk_code run_tile(void *ctx, size_t item, size_t worker, struct qk_er
     row += from;
     double scale;
     QK_TRY(qk_ckpt_scale(job->ckpt, block->tensor, &scale, err));
-    if (job->n_tokens > FEW_TOKENS) {
-        float *panels = tile + job->tile_floats / 2;
-        QK_TRY(qk_tile_pack(job->ckpt, block, block->first + from, n, job->d, raw, tile, panels, err));
-        multiply_panels(job, 0, job->n_tokens, row, n, scale, panels);
-        return QK_OK;
-    }
     start_outputs(job, 0, job->n_tokens, row, n);
     QK_TRY(qk_tile_read(job->ckpt, block, block->first + from, n, job->d, raw, tile, err));
     qk_sgemm(false, !block->transposed, job->n_tokens, n, job->d, (float)scale, job->x, job->ldx, tile,
@@ -165,9 +159,8 @@ static enum qk_code run_tokens(void *ctx, size_t item, size_t worker, struct qk_
 static enum qk_code allocate(struct matmul_job *job, size_t n_workers, float **ret_bias, struct qk_err *err)
 {
     size_t tiles, raw;
-    size_t copies = job->n_tokens > FEW_TOKENS ? 2 : 1;
-    if (!qk_size_mul(job->tile_rows * copies, job->d, &job->tile_floats) ||
-        !qk_size_mul(job->tile_floats, n_workers, &tiles) || !qk_size_mul(QK_TILE_RAW_BYTES, n_workers, &raw)) {
+    if (!qk_size_mul(job->tile_rows, job->d, &job->tile_floats) || !qk_size_mul(job->tile_floats, n_workers, &tiles) ||
+        !qk_size_mul(QK_TILE_RAW_BYTES, n_workers, &raw)) {
         return qk_fail_nomem(err, "tiles of a projection");
     }
     job->tiles = qk_alloc_aligned(tiles, sizeof *job->tiles);
