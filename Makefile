@@ -7,7 +7,7 @@ SLOWER := $(if $(SANITIZE),--timeout-multiplier=5)
 export UBSAN_OPTIONS := halt_on_error=1:print_stacktrace=1
 
 .NOTPARALLEL:
-.PHONY: build packages test-packages demo test bench install format docs clean
+.PHONY: build packages test-packages bench-packages demo test bench install format docs clean
 
 build: packages
 	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) $(SETUP)
@@ -25,7 +25,10 @@ demo: build
 test: test-packages build
 	@sh .ci/test $(BUILD) $(SLOWER)
 
-bench: test-packages build
+bench-packages:
+	@sh .ci/packages bench
+
+bench: bench-packages build
 	@/usr/bin/python3 tests/bench/bench.py $(BUILD)
 
 install: build

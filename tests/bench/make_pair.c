@@ -1,7 +1,8 @@
-/* Writes a synthetic pair of checkpoints with HypeNet-9B's layer shapes: bf16, random weights, every tuned tensor moved
- * by about a tenth of its norm. For `make bench`; not a model that says anything.
+/* Writes synthetic checkpoints with HypeNet's layer shapes: bf16, random weights, every tuned tensor moved by about a
+ * tenth of its norm. For `make bench`; not a model that says anything.
  *
- *   make_pair DIR N_LAYERS   →   DIR/base, DIR/tuned
+ *   make_pair DIR N_LAYERS 9b   →   DIR/base, DIR/tuned
+ *   make_pair DIR N_LAYERS 2b   →   DIR/base
  *
  * Softmax layers are the odd ones, lightning layers the even ones, so that both head counts are measured. */
 #include <stdbool.h>
@@ -15,7 +16,16 @@
 #include "base/rng.h"
 #include "base/str.h"
 
-enum { HIDDEN = 4096, FFN = 12288, HEADS = 32, KV_HEADS = 8, HEAD_DIM = 128, VOCAB = 1024, MAX_TENSORS = 1024 };
+enum { HEAD_DIM = 128, VOCAB = 1024, MAX_TENSORS = 1024 };
+
+static const struct shape {
+    const char *name;
+    uint64_t hidden, ffn;
+    unsigned heads, kv_heads;
+    bool pair;
+} shapes[] = {{"9b", 4096, 12288, 32, 8, true}, {"2b", 2048, 6144, 16, 8, false}};
+
+static const struct shape *shape;
 
 struct tensor {
     char name[96];
@@ -38,22 +48,23 @@ static void add_layer(unsigned layer)
     char p[40];
     snprintf(p, sizeof p, "model.layers.%u.", layer);
     bool softmax = layer % 2 == 1;
-    uint64_t q = HEADS * HEAD_DIM, kv = (softmax ? KV_HEADS : HEADS) * HEAD_DIM;
-    add(p, "input_layernorm", HIDDEN, 0);
-    add(p, "post_attention_layernorm", HIDDEN, 0);
-    add(p, "self_attn.q_proj", q, HIDDEN);
-    add(p, "self_attn.k_proj", kv, HIDDEN);
-    add(p, "self_attn.v_proj", kv, HIDDEN);
-    add(p, "self_attn.o_proj", HIDDEN, q);
-    add(p, softmax ? "self_attn.o_gate" : "self_attn.z_proj", q, HIDDEN);
+    uint64_t q = shape->heads * HEAD_DIM, kv = (softmax ? shape->kv_heads : shape->heads) * HEAD_DIM;
+    uint64_t hidden = shape->hidden;
+    add(p, "input_layernorm", hidden, 0);
+    add(p, "post_attention_layernorm", hidden, 0);
+    add(p, "self_attn.q_proj", q, hidden);
+    add(p, "self_attn.k_proj", kv, hidden);
+    add(p, "self_attn.v_proj", kv, hidden);
+    add(p, "self_attn.o_proj", hidden, q);
+    add(p, softmax ? "self_attn.o_gate" : "self_attn.z_proj", q, hidden);
     add(p, "self_attn.q_norm", HEAD_DIM, 0);
     add(p, "self_attn.k_norm", HEAD_DIM, 0);
     if (!softmax) {
         add(p, "self_attn.o_norm", q, 0);
     }
-    add(p, "mlp.gate_proj", FFN, HIDDEN);
-    add(p, "mlp.up_proj", FFN, HIDDEN);
-    add(p, "mlp.down_proj", HIDDEN, FFN);
+    add(p, "mlp.gate_proj", shape->ffn, hidden);
+    add(p, "mlp.up_proj", shape->ffn, hidden);
+    add(p, "mlp.down_proj", hidden, shape->ffn);
 }
 
 static uint64_t elements(const struct tensor *t)
@@ -65,14 +76,15 @@ static void config_text(struct qk_str *s, unsigned n_layers)
 {
     qk_str_addf(s,
                 "{\"architectures\": [\"HypeNetForCausalLM\"], \"model_type\": \"hypenet\", \"vocab_size\": %d,\n"
-                " \"hidden_size\": %d, \"intermediate_size\": %d, \"num_hidden_layers\": %u,\n"
-                " \"num_attention_heads\": %d, \"num_key_value_heads\": %d, \"head_dim\": %d, \"lightning_nh\": %d,\n"
-                " \"lightning_nkv\": %d, \"lightning_head_dim\": %d, \"attn_use_rope\": false,\n"
+                " \"hidden_size\": %u, \"intermediate_size\": %u, \"num_hidden_layers\": %u,\n"
+                " \"num_attention_heads\": %u, \"num_key_value_heads\": %u, \"head_dim\": %d, \"lightning_nh\": %u,\n"
+                " \"lightning_nkv\": %u, \"lightning_head_dim\": %d, \"attn_use_rope\": false,\n"
                 " \"attn_use_output_gate\": true, \"lightning_use_rope\": true, \"lightning_use_qk_norm\": true,\n"
                 " \"lightning_use_output_norm\": true, \"lightning_use_output_gate\": true, \"rope_theta\": 1000000,\n"
                 " \"rms_norm_eps\": 1e-6, \"max_position_embeddings\": 262144, \"tie_word_embeddings\": true,\n"
                 " \"torch_dtype\": \"bfloat16\", \"mixer_types\": [",
-                VOCAB, HIDDEN, FFN, n_layers, HEADS, KV_HEADS, HEAD_DIM, HEADS, HEADS, HEAD_DIM);
+                VOCAB, (unsigned)shape->hidden, (unsigned)shape->ffn, n_layers, shape->heads, shape->kv_heads, HEAD_DIM,
+                shape->heads, shape->heads, HEAD_DIM);
     for (unsigned l = 0; l < n_layers; l++) {
         qk_str_addf(s, "%s\"%s\"", l == 0 ? "" : ", ", l % 2 == 1 ? "attn" : "lightning-attn");
     }
@@ -172,18 +184,21 @@ static enum qk_code write_checkpoint(const char *dir, bool tuned, unsigned n_lay
 int main(int argc, char **argv)
 {
     uint64_t n_layers;
-    if (argc != 3 || !qk_parse_u64(argv[2], 1, 36, &n_layers)) {
-        fprintf(stderr, "usage: make_pair DIR N_LAYERS (1 to 36)\n");
+    for (size_t i = 0; argc == 4 && i < sizeof shapes / sizeof *shapes; i++) {
+        shape = qk_streq(argv[3], shapes[i].name) ? &shapes[i] : shape;
+    }
+    if (shape == NULL || !qk_parse_u64(argv[2], 1, 36, &n_layers)) {
+        fprintf(stderr, "usage: make_pair DIR N_LAYERS (1 to 36) 9b|2b\n");
         return 2;
     }
-    add("", "model.embed_tokens", VOCAB, HIDDEN);
+    add("", "model.embed_tokens", VOCAB, shape->hidden);
     for (unsigned l = 0; l < n_layers; l++) {
         add_layer(l);
     }
-    add("", "model.norm", HIDDEN, 0);
+    add("", "model.norm", shape->hidden, 0);
     struct qk_err err = {0};
     enum qk_code code = write_checkpoint(argv[1], false, (unsigned)n_layers, &err);
-    if (code == QK_OK) {
+    if (code == QK_OK && shape->pair) {
         code = write_checkpoint(argv[1], true, (unsigned)n_layers, &err);
     }
     if (code != QK_OK) {
