@@ -387,8 +387,6 @@ static void run_attention(const char *ckpt, const uint64_t *n)
     qk_arena_free(arena);
 }
 
-/* ----------------------------------------------------------------------------------------------------------------- */
-
 static const struct {
     const char *name;
     bool ckpt;
