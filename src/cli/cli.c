@@ -88,6 +88,13 @@ const char *qk_cli_value(const struct qk_cli *cli, const char *name)
     return g->n > 0 ? g->values[g->n - 1] : g->option->dflt;
 }
 
+size_t qk_cli_values(const struct qk_cli *cli, const char *name, const char *const **ret)
+{
+    const struct qk_given *g = qk_cli_given(cli, name);
+    *ret = g->values;
+    return g->n;
+}
+
 bool qk_cli_flag(const struct qk_cli *cli, const char *name)
 {
     return qk_cli_given(cli, name)->n > 0;

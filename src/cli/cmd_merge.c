@@ -1,6 +1,7 @@
 /* qkscope merge PART.h5… -o RUN.h5: parts of a run become the run. */
 #include "base/alloc.h"
 #include "cli/command.h"
+#include "run/eval.h"
 #include "run/niah.h"
 #include "run/probe.h"
 #include "store/store.h"
@@ -26,6 +27,9 @@ static enum qk_code merge_and_write(struct qk_cli *cli, struct qk_table **parts,
     enum qk_code code = qk_probe_finish(whole, err);
     if (code == QK_OK) {
         code = qk_niah_finish(whole, err);
+    }
+    if (code == QK_OK) {
+        code = qk_eval_finish(whole, err);
     }
     if (code == QK_OK) {
         code = qk_run_order(whole, err);

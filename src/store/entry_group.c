@@ -9,7 +9,7 @@ static const struct qk_entry_group entry_groups[] = {
     {.group = "/probe", .part_axis = "/model/sequence", .part_attr = "sequences"},
     {.group = "/routing"},
     {.group = "/niah", .part_axis = "/model/case", .part_attr = "cases"},
-    {.group = "/eval"},
+    {.group = "/eval", .part_axis = "/model/problem", .part_attr = "problems"},
 };
 
 const struct qk_entry_group *qk_entry_group_of(const char *path)

@@ -46,6 +46,7 @@ static const char *const model_order[] = {
     "/model/length",
     "/model/depth",
     "/model/case",
+    "/model/problem",
 };
 enum { N_MODEL = sizeof(model_order) / sizeof(model_order[0]) };
 

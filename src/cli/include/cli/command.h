@@ -75,6 +75,8 @@ size_t qk_cli_n_operands(const struct qk_cli *cli);
 const char *qk_cli_operand(const struct qk_cli *cli, size_t i);
 /* Value of a string-like option: the last one given, else the default, else NULL. */
 const char *qk_cli_value(const struct qk_cli *cli, const char *name);
+/* STRING or PATH option that may be given several times: every value, in order; *ret borrowed. */
+size_t qk_cli_values(const struct qk_cli *cli, const char *name, const char *const **ret);
 bool qk_cli_flag(const struct qk_cli *cli, const char *name);
 size_t qk_cli_count(const struct qk_cli *cli, const char *name);  /* COUNT options; default applied */
 double qk_cli_number(const struct qk_cli *cli, const char *name); /* NUMBER options; default applied */
