@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "base/interrupt.h"
 #include "ckpt/json.h"
 #include "niah_set.h"
 #include "provenance.h"
@@ -107,6 +108,7 @@ static enum qk_code read_lines(struct prompt_reader *r, const char *text, size_t
         size_t n = newline == NULL ? len - at : (size_t)(newline - (text + at)), blank = 0;
         struct qk_json *json = NULL;
         r->line++;
+        QK_TRY(qk_interrupt_check(err));
         while (blank < n && strchr(" \t\r", text[at + blank]) != NULL) {
             blank++;
         }

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/hash.h"
+#include "base/interrupt.h"
 #include "niah_set.h"
 #include "provenance.h"
 
@@ -230,6 +231,7 @@ static enum qk_code fill_grid(const struct qk_niah_grid *grid, const struct qk_h
         return qk_fail_nomem(err, "cases");
     }
     for (size_t i = 0; i < n; i++) {
+        QK_TRY(qk_interrupt_check(err));
         QK_TRY(grid_case(grid, i, haystack, tokenizer, arena, &cases[i], &repeats, err));
     }
     set->n = n;
