@@ -304,9 +304,32 @@ static void support_says_what_is_there(void **state)
     }
 }
 
+/* 32k tokens of the bundled pair: nothing may grow with the square of the length. */
+static void a_long_text_fits(void **state)
+{
+    (void)state;
+    char path[1024];
+    struct loaded l = {0};
+    struct qk_pool *pool = NULL;
+    struct qk_runner *runner = NULL;
+    struct qk_err err = {0};
+    const size_t length = 32768, twice = 65536;
+    snprintf(path, sizeof path, "%s/examples/amnesia/base", getenv("QK_SOURCE_ROOT"));
+    must(qk_ckpt_open(path, &l.ckpt, &err), &err);
+    must(qk_model_open(l.ckpt, &l.model, &err), &err);
+    must(qk_pool_new(2, &pool, &err), &err);
+    must(qk_runner_new(l.model, pool, NULL, &runner, &err), &err);
+    assert_true(qk_runner_memory(runner, 1, &length) < (size_t)1500000000);
+    assert_true(qk_runner_memory(runner, 1, &twice) < 2 * qk_runner_memory(runner, 1, &length));
+    qk_runner_free(runner);
+    qk_pool_free(pool);
+    unload(&l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_long_text_fits),
         cmocka_unit_test(batches_and_threads_change_nothing),
         cmocka_unit_test(hooks_see_what_is_asked_for),
         cmocka_unit_test(other_weights_in_place),
