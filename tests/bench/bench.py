@@ -22,6 +22,8 @@ import sys
 import tempfile
 import time
 
+import bench_restore
+
 K, HIDDEN, HEADS, KV_HEADS = 128, 4096, 32, 8
 
 
@@ -49,7 +51,7 @@ def blas_environment(qkscope):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("build")
-    parser.add_argument("--part", choices=("drift", "forward"))
+    parser.add_argument("--part", choices=PARTS, help="only this part")
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--dir")
     args = parser.parse_args()
@@ -58,10 +60,12 @@ def main():
     here = os.path.dirname(os.path.abspath(__file__))
     work = tempfile.mkdtemp(prefix="qkscope-bench-", dir=args.dir)
     try:
-        if args.part != "forward":
-            report_drift(args, bench, qkscope, here, work)
-        if args.part != "drift":
-            report_forward(bench, qkscope, here, work)
+        for name, report in PARTS.items():
+            if args.part in (None, name):
+                part = os.path.join(work, name)
+                os.mkdir(part)
+                report(args, bench, qkscope, here, part)
+                shutil.rmtree(part)
     finally:
         shutil.rmtree(work)
 
@@ -111,9 +115,10 @@ def probe_memory(qkscope, model, n, work):
     return peak, seconds
 
 
-def report_forward(bench, qkscope, here, work):
+def report_forward(_args, bench, qkscope, here, work):
     env = dict(blas_environment(qkscope), OPENBLAS_NUM_THREADS="1")
-    peer_env = dict(env, OPENBLAS_NUM_THREADS=str(os.cpu_count()), OMP_NUM_THREADS=str(os.cpu_count()))
+    threads = dict(OPENBLAS_NUM_THREADS=str(os.cpu_count()), OMP_NUM_THREADS=str(os.cpu_count()))
+    peer_env, as_installed = dict(env, **threads), dict(os.environ, **threads)
     root = os.path.dirname(os.path.dirname(here))
     small = os.path.join(root, "examples", "amnesia", "base")
     model = os.path.join(work, "two", "base")
@@ -136,8 +141,12 @@ def report_forward(bench, qkscope, here, work):
         ours = cost("prefill", model, 1, n, 16)
         if peer["threads"] != os.cpu_count() or not abs(ours["sum"] / peer["sum"] - 1) < 1e-4:
             sys.exit(f"bench: PyTorch on {peer['threads']} threads gives {peer['sum']}, qkscope {ours['sum']}")
+        plain = json.loads(run(["/usr/bin/python3", os.path.join(here, "peer_forward.py"), model, str(n), "16"],
+                               as_installed)[2])
         print(f"prefill {n:5d}     {n / ours['seconds']:.0f} tokens/s, PyTorch {n / peer['seconds']:.0f}: "
               f"{peer['seconds'] / ours['seconds']:.2f} times as fast ({peer['cpu'] / ours['cpu']:.2f} by CPU time)")
+        print(f"                  PyTorch with the BLAS kernels it chooses by itself: {n / plain['seconds']:.0f} tokens/s, "
+              f"qkscope is {plain['seconds'] / ours['seconds']:.2f} times as fast")
         projections = cost("project", model, n)
         share = projections["flops"] / projections["seconds"] / (sgemm["flops"] / sgemm["seconds"])
         share_cpu = projections["flops"] / projections["cpu"] / (sgemm["flops"] / sgemm["cpu"])
@@ -159,4 +168,12 @@ def report_forward(bench, qkscope, here, work):
         print(f"probe memory      {name} shape, {n} tokens: {peak / 1e6:.0f} MB peak, {seconds:.1f} s")
 
 
-main()
+def report_restore(_args, bench, qkscope, _here, work):
+    subprocess.run([os.path.join(bench, "make_pair"), work, "2", "9b"], check=True)
+    bench_restore.report(qkscope, os.path.join(work, "base"), os.path.join(work, "tuned"), work)
+
+
+PARTS = {"drift": report_drift, "forward": report_forward, "restore": report_restore}
+
+if __name__ == "__main__":
+    main()
