@@ -134,7 +134,7 @@ static void add_digits(struct qk_str *out, const char *digits, size_t n)
     }
 }
 
-/* "-12.5": no zeros at the ends, no minus before zero. */
+/* "-12.5e0/": no zeros at the ends, no minus before zero; then the exponent and what stands below a slash. */
 static void add_canonical(struct qk_str *out, const struct number *x)
 {
     size_t first = 0, n_decimals = x->n_decimals;
@@ -152,7 +152,8 @@ static void add_canonical(struct qk_str *out, const struct number *x)
         qk_str_addc(out, '.');
         add_digits(out, x->decimals, n_decimals);
     }
-    qk_str_addc(out, ' ');
+    qk_str_addf(out, "e%ld/", x->exponent);
+    add_digits(out, x->below, x->n_below);
 }
 
 /* As a double; false when it has more digits than one can hold. */
@@ -181,17 +182,15 @@ static bool value_of(const struct number *x, double *ret)
 
 static bool same_number(const struct number *a, const struct number *b)
 {
-    if (a->exponent == 0 && b->exponent == 0 && a->below == NULL && b->below == NULL) {
-        struct qk_str x = {0}, y = {0};
-        add_canonical(&x, a);
-        add_canonical(&y, b);
-        bool same = !x.failed && !y.failed && qk_streq(x.s, y.s);
-        qk_str_release(&x);
-        qk_str_release(&y);
-        return same;
-    }
+    struct qk_str s = {0}, t = {0};
+    add_canonical(&s, a);
+    add_canonical(&t, b);
+    bool same = !s.failed && !t.failed && qk_streq(s.s, t.s);
+    bool is_plain = a->exponent == 0 && b->exponent == 0 && a->below == NULL && b->below == NULL;
     double x, y;
-    return value_of(a, &x) && value_of(b, &y) && fabs(x - y) <= 1e-12 * fmax(fabs(x), fabs(y));
+    qk_str_release(&s);
+    qk_str_release(&t);
+    return same || (!is_plain && value_of(a, &x) && value_of(b, &y) && fabs(x - y) <= 1e-12 * fmax(fabs(x), fabs(y)));
 }
 
 bool qk_text_has_number(const char *text)
