@@ -170,3 +170,77 @@ enum qk_code qk_child_run(const char *const *argv, const char *dir, double timeo
     }
     return qk_fail(err, QK_ECHILD, "%s: ended by signal %d: %s", argv[0], WTERMSIG(status), line);
 }
+
+/* ---- attended children ------------------------------------------------------------------------------------------ */
+
+static int spawn_attended(const char *const *argv, int out, pid_t *ret_pid)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    int e = posix_spawn_file_actions_init(&actions);
+    if (e != 0) {
+        return e;
+    }
+    e = posix_spawnattr_init(&attributes);
+    if (e != 0) {
+        posix_spawn_file_actions_destroy(&actions);
+        return e;
+    }
+    sigset_t none;
+    sigemptyset(&none);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setpgroup(&attributes, 0);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
+    e = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    e = e != 0 ? e : posix_spawn_file_actions_adddup2(&actions, out, 1);
+    if (e == 0) {
+        union {
+            const char *const *in;
+            char *const *out;
+        } args = {argv};
+        e = posix_spawnp(ret_pid, argv[0], &actions, &attributes, args.out, environ);
+    }
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    return e;
+}
+
+/* Waits for the child's end; an interrupt is passed on the first time that it is seen. */
+static int attend(pid_t pid)
+{
+    bool told = false;
+    int status = 0;
+    for (;;) {
+        pid_t ended = waitpid(pid, &status, WNOHANG);
+        if (ended == pid || (ended < 0 && errno != EINTR)) {
+            return status;
+        }
+        if (!told && qk_interrupted()) {
+            told = true;
+            kill(pid, SIGINT);
+        }
+        (void)poll(NULL, 0, 20);
+    }
+}
+
+enum qk_code qk_child_attend(const char *const *argv, const char *path, int *ret_status, struct qk_err *err)
+{
+    QK_TRY(qk_interrupt_check(err));
+    int out = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (out < 0) {
+        return qk_fail_errno(err, path, "write");
+    }
+    pid_t pid = 0;
+    int e = spawn_attended(argv, out, &pid);
+    close(out);
+    if (e != 0) {
+        return qk_fail(err, QK_ECHILD, "%s: cannot start: %s", argv[0], strerror(e));
+    }
+    int status = attend(pid);
+    QK_TRY(qk_interrupt_check(err));
+    if (WIFSIGNALED(status)) {
+        return qk_fail(err, QK_ECHILD, "%s: ended by signal %d", argv[0], WTERMSIG(status));
+    }
+    *ret_status = WEXITSTATUS(status);
+    return QK_OK;
+}
