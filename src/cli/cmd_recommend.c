@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "help.h"
 #include "recommend_answer.h"
+#include "recommend_measure.h"
 #include "store/store.h"
 
 struct recommend_command {
@@ -174,15 +175,20 @@ static enum qk_code refuse_existing(const struct qk_cli *cli, const char *path, 
 static enum qk_code run(struct qk_cli *cli, struct qk_err *err)
 {
     struct recommend_command r = {.cli = cli};
-    QK_TRY(qk_cli_guard_input(cli, qk_cli_operand(cli, 0), err));
+    bool measure = qk_cli_flag(cli, "measure"), has_run = qk_cli_n_operands(cli) > 0;
+    QK_TRY(qk_recommend_measure_check(cli, err));
+    if (!has_run && !measure) {
+        return qk_fail(err, QK_EUSAGE, "RUN.h5 is missing (only --measure goes without)");
+    }
+    QK_TRY(has_run ? qk_cli_guard_input(cli, qk_cli_operand(cli, 0), err) : QK_OK);
     if (qk_cli_output(cli) != NULL && qk_cli_value(cli, "store") != NULL &&
         qk_streq(qk_cli_output(cli), qk_cli_value(cli, "store"))) {
         return qk_fail(err, QK_EUSAGE, "-o and --store name the same file");
     }
     QK_TRY(refuse_existing(cli, qk_cli_output(cli), err));
     QK_TRY(refuse_existing(cli, qk_cli_value(cli, "store"), err));
-    QK_TRY(qk_store_read(qk_cli_operand(cli, 0), &r.table, err));
-    enum qk_code code = recommend(&r, err);
+    QK_TRY(has_run ? qk_store_read(qk_cli_operand(cli, 0), &r.table, err) : QK_OK);
+    enum qk_code code = measure ? qk_recommend_measured(cli, r.table, err) : recommend(&r, err);
     qk_table_free(r.table);
     return code;
 }
@@ -233,6 +239,7 @@ static const struct qk_option options[] = {
      .arg = "SEVERITY",
      .choices = severity_choices,
      .help = "Exit with status 1 when there is a finding of this severity or above."},
+    QK_RECOMMEND_MEASURE_ROWS,
     {0},
 };
 
@@ -252,14 +259,16 @@ static const char *const examples[] = {
     "A check in a training pipeline: status 1 when retrieval heads lost their needle.",
     "qkscope recommend run.h5 --export mergekit -o plan.yaml",
     "The same plan for mergekit-yaml, as far as its filters can say it.",
+    "qkscope recommend --measure --base base/ --tuned sft/ --units all --reasoning problems.jsonl -o plan.json",
+    "The subset that running the patched model chooses.",
     NULL,
 };
 
 const struct qk_command qk_cmd_recommend = {
     .name = "recommend",
     .summary = "say what to restore, with the evidence for each layer or KV group",
-    .operands = "RUN.h5",
-    .min_operands = 1,
+    .operands = "[RUN.h5]",
+    .min_operands = 0,
     .max_operands = 1,
     .description =
         "Prints what the run shows (findings, each one number against one threshold; docs/findings.md has the rules) "
@@ -273,8 +282,18 @@ const struct qk_command qk_cmd_recommend = {
         "A unit is restored when a head's P is 0.1 or more; aligned (rotated back) when there is no such loss and "
         "rotations explain half of the drift; else kept. A run without probes cannot tell which layers lost range: "
         "softmax layers that moved are then restored, as the paper does with all of them, and others kept. A run "
-        "without drift is scored by P alone.",
-    .common = QK_COMMON_OUTPUT | QK_COMMON_JSON | QK_COMMON_FORCE,
+        "without drift is scored by P alone.\n\n"
+        "With --measure the plan is chosen by running the tuned model with parts of the base's Q and K put in memory: "
+        "recall on needle-in-a-haystack cases, reasoning on given problems. Controls (everything but Q and K put back; "
+        "V, O, MLP, embedding alone; Q or K alone) tell whether Q and K are the cause at all. The search begins at the "
+        "paper's set and at weak blends of all units, measures every unit alone, and then takes the step to another "
+        "variant (one unit changed, or one given and one taken) that wins most recall, as long as the gain is beyond "
+        "the paired noise and reasoning's loss, at the cautious end of its interval, stays within "
+        "--max-reasoning-loss; units that turn out to be worth nothing are set back. Steps are restoring Q and K, Q or "
+        "K alone, blends, and QK-Pro. What is reported of the plan is measured on other documents and problems. "
+        "Variants that are finished are kept beside the output for --resume.",
+    .common = QK_COMMON_OUTPUT | QK_COMMON_JSON | QK_COMMON_FORCE | QK_COMMON_THREADS | QK_COMMON_RESUME |
+              QK_COMMON_BASE_MODEL,
     .output_help = "plan.json",
     .options = options,
     .examples = examples,

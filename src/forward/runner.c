@@ -85,12 +85,12 @@ static enum qk_code run_layer(struct batch *b, size_t layer, size_t sequence, st
 
 static enum qk_code run_layers(struct batch *b, struct qk_err *err)
 {
-    size_t n_layers = b->runner->spec->n_layers;
+    size_t n_layers = b->runner->spec->n_layers, first = b->options.first_layer;
     char label[64];
-    for (size_t l = 0; l < n_layers; l++) {
+    for (size_t l = first; l < n_layers; l++) {
         for (size_t s = 0; s < b->n; s++) {
             snprintf(label, sizeof label, "layer %zu", l);
-            qk_progress_update(b->options.progress, l * b->n + s, n_layers * b->n, label);
+            qk_progress_update(b->options.progress, (l - first) * b->n + s, (n_layers - first) * b->n, label);
             QK_TRY(run_layer(b, l, s, err));
         }
     }
@@ -98,11 +98,19 @@ static enum qk_code run_layers(struct batch *b, struct qk_err *err)
         struct qk_forward_place place = {.sequence = s, .layer = n_layers, .n_tokens = b->sequences[s].n};
         QK_TRY(show_hidden(b, &place, err));
     }
-    qk_progress_update(b->options.progress, n_layers * b->n, n_layers * b->n, "scores");
+    qk_progress_update(b->options.progress, (n_layers - first) * b->n, (n_layers - first) * b->n, "scores");
     return QK_OK;
 }
 
-static enum qk_code embed_all(struct batch *b, struct qk_err *err)
+/* The residual stream that the batch starts with. */
+static enum qk_code begin(struct batch *b, size_t s, struct qk_err *err)
+{
+    struct qk_forward_place place = {.sequence = s, .layer = b->options.first_layer, .n_tokens = b->sequences[s].n};
+    return place.layer == 0 ? qk_embed(b->runner, b->sequences[s].n, b->sequences[s].ids, 0, b->x[s], err)
+                            : b->hooks.start(b->hooks.ctx, &place, b->x[s], err);
+}
+
+static enum qk_code begin_all(struct batch *b, struct qk_err *err)
 {
     b->runner->scratch.n = 0;
     for (size_t s = 0; s < b->n; s++) {
@@ -117,14 +125,14 @@ static enum qk_code embed_all(struct batch *b, struct qk_err *err)
         if (!b->x[s]) {
             return qk_fail_nomem(err, "activations");
         }
-        QK_TRY(qk_embed(b->runner, b->sequences[s].n, b->sequences[s].ids, 0, b->x[s], err));
+        QK_TRY(begin(b, s, err));
     }
     return QK_OK;
 }
 
 static enum qk_code run_batch(struct batch *b, struct qk_err *err)
 {
-    QK_TRY(embed_all(b, err));
+    QK_TRY(begin_all(b, err));
     QK_TRY(run_layers(b, err));
     for (size_t s = 0; (b->hooks.logits || b->hooks.token) && s < b->n; s++) {
         size_t from = b->options.scores_from ? b->options.scores_from[s] : 0;
@@ -140,6 +148,9 @@ enum qk_code qk_runner_forward(struct qk_runner *r, size_t n, const struct qk_se
     struct batch b = {.runner = r, .n = n, .sequences = sequences};
     b.hooks = hooks ? *hooks : b.hooks;
     b.options = options ? *options : b.options;
+    if (b.options.first_layer > r->spec->n_layers || (b.options.first_layer > 0 && !b.hooks.start)) {
+        return qk_fail(err, QK_EINTERNAL, "a run cannot start at layer %zu", b.options.first_layer);
+    }
     b.x = qk_calloc(n > 0 ? n : 1, sizeof *b.x);
     if (!b.x) {
         return qk_fail_nomem(err, "activations");

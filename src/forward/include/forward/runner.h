@@ -65,6 +65,9 @@ struct qk_linear_view {
 /* Each may be NULL. */
 struct qk_forward_hooks {
     void *ctx;
+    /* Fills x (n_tokens, hidden), the residual stream in front of options.first_layer = place->layer, where that is not
+     * 0: what hidden showed there in a run whose layers below had the same weights. The rest gives the same bits. */
+    enum qk_code (*start)(void *ctx, const struct qk_forward_place *place, float *x, struct qk_err *err);
     /* Before softmax attention of a layer: the observer to use; leave *ret zero for none. */
     enum qk_code (*attention)(void *ctx, const struct qk_forward_place *place, const struct qk_attention *attention,
                               struct qk_attention_observer *ret, struct qk_err *err);
@@ -85,6 +88,7 @@ struct qk_forward_options {
     /* Per sequence the first position whose logits are wanted; NULL = all when logits or token is set. */
     const size_t *scores_from;
     const bool *layers; /* (n_layers) hooks attention and linear only there; NULL = all */
+    size_t first_layer; /* at most n_layers: layers below are not run, and the hook start must be there */
     const struct qk_progress *progress;
 };
 

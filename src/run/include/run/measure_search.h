@@ -1,0 +1,89 @@
+/* Choosing what to restore by measuring: a search over units and what is done with each, for the most recall at a
+ * bounded loss of reasoning.
+ *
+ * A choice gives every unit one mode; mode 0 leaves it as tuned. Measuring a choice costs forward passes, so that what
+ * is measured next follows from what is known: e(u, m), the change of recall and reasoning that mode m of unit u made
+ * when it was last measured, or a share of what restoring the unit made. Effects are taken to add up for choosing what
+ * to measure, never for deciding.
+ *
+ *   1  starts      the tuned weights and the given choices; the best that is allowed is where the search stands
+ *   2  singles     every unit restored alone, and the other modes of those that gain
+ *   3  steps       of all choices that differ in one unit, or in two (one gives, one takes), those with the highest
+ *                  predicted recall are measured; the best that is better than where the search stands, beyond the
+ *                  noise, is taken. Adding a unit is forward selection
+ *   4  backward    after every step: units whose mode turned out to be worth nothing are set back, measured
+ *      until no step is better, or the budget is spent
+ *
+ * Better: the mean probability of the answer, paired over the cases, is higher by more than one standard error, and the
+ * count of hits does not fall by more than chance (McNemar: more lost than won by over the square root of both).
+ * Allowed: reasoning's loss against the tuned model, at the cautious end. With b cases won and c lost of n, and p the
+ * loss of the answers' mean probability:  max((c − b)/n + ½ √(b + c + 1)/n, p) ≤ max_loss. The +1 keeps a handful of
+ * cases from looking certain; p sees answers that grew doubtful before they turn wrong. */
+#ifndef QK_RUN_MEASURE_SEARCH_H
+#define QK_RUN_MEASURE_SEARCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "run/outcomes.h"
+
+/* Paired difference a − b over n cases: mean and its standard error. */
+struct qk_paired {
+    double mean, se;
+};
+struct qk_paired qk_paired_probability(size_t n, const double *logprob_a, const double *logprob_b);
+
+/* Recall of a over b. */
+struct qk_gain {
+    struct qk_paired probability;
+    size_t won, lost; /* hits */
+};
+struct qk_gain qk_recall_gain(const struct qk_outcome *a, const struct qk_outcome *b);
+bool qk_gain_is_real(const struct qk_gain *gain);
+
+/* Reasoning lost from tuned to o, as shares; 0 without reasoning cases. */
+struct qk_reasoning_loss {
+    double loss;        /* of hits; negative: won */
+    double probability; /* p above */
+    double cautious;    /* what is held against max_loss */
+};
+struct qk_reasoning_loss qk_reasoning_loss(const struct qk_outcome *o, const struct qk_outcome *tuned);
+
+struct qk_search_problem {
+    size_t n_units, n_modes;
+    const bool *offered; /* (n_units, n_modes) may be chosen; mode 0 always; mode 1 is restoring in full */
+    const double *share; /* (n_modes) of a restored unit's effect, until measured */
+    const bool *single;  /* (n_modes) measured alone for units that gain */
+    const double *score; /* (n_units) units with the higher are tried first; NULL = in order */
+    double max_loss;     /* share; INFINITY: reasoning is not held */
+    size_t budget;       /* choices measured at most, the tuned one included */
+    bool exhaustive;     /* instead of steps: every set of units, each restored or not */
+    size_t n_starts;
+    const uint8_t *starts; /* (n_starts, n_units) */
+    void *ctx;
+    /* *ret valid as long as the search. QK_EUNSUPPORTED: the choice cannot be made; it is passed over. */
+    enum qk_code (*measure)(void *ctx, const uint8_t *choice, const struct qk_outcome **ret, struct qk_err *err);
+    /* Whether time is up: ends the search as its budget does. May be NULL. */
+    bool (*is_late)(void *ctx);
+    /* The search stands at a measured choice now; NULL = nobody cares. */
+    enum qk_code (*settle)(void *ctx, const uint8_t *choice, struct qk_err *err);
+};
+
+enum qk_search_end { QK_SEARCH_CONVERGED, QK_SEARCH_BUDGET, QK_SEARCH_ALL };
+
+struct qk_search_result {
+    const uint8_t *choice; /* (n_units) */
+    const struct qk_outcome *outcome;
+    size_t n_measured;
+    enum qk_search_end end;
+};
+const char *qk_search_end_text(enum qk_search_end end);
+
+/* Memory from arena. The same outcomes give the same result. */
+enum qk_code qk_measure_search(const struct qk_search_problem *problem, struct qk_arena *arena,
+                               struct qk_search_result *ret, struct qk_err *err) QK_CHECKED;
+
+#endif

@@ -1,0 +1,56 @@
+/* Paired differences between variants: see run/measure_search.h. */
+#include <math.h>
+
+#include "run/measure_search.h"
+
+struct qk_paired qk_paired_probability(size_t n, const double *a, const double *b)
+{
+    struct qk_paired p = {0, 0};
+    double sum = 0, squares = 0;
+    for (size_t i = 0; i < n; i++) {
+        sum += exp(a[i]) - exp(b[i]);
+    }
+    p.mean = n > 0 ? sum / (double)n : 0;
+    for (size_t i = 0; i < n; i++) {
+        double d = exp(a[i]) - exp(b[i]) - p.mean;
+        squares += d * d;
+    }
+    p.se = n > 1 ? sqrt(squares / (double)(n - 1) / (double)n) : 0;
+    return p;
+}
+
+static void count_hits(size_t n, const uint8_t *a, const uint8_t *b, size_t *won, size_t *lost)
+{
+    *won = *lost = 0;
+    for (size_t i = 0; i < n; i++) {
+        *won += a[i] > b[i];
+        *lost += a[i] < b[i];
+    }
+}
+
+struct qk_gain qk_recall_gain(const struct qk_outcome *a, const struct qk_outcome *b)
+{
+    struct qk_gain g = {.probability = qk_paired_probability(a->n_recall, a->logprob, b->logprob)};
+    count_hits(a->n_recall, a->hit, b->hit, &g.won, &g.lost);
+    return g;
+}
+
+bool qk_gain_is_real(const struct qk_gain *g)
+{
+    double both = (double)(g->won + g->lost);
+    return g->probability.mean > g->probability.se && (double)g->lost - (double)g->won <= sqrt(both);
+}
+
+struct qk_reasoning_loss qk_reasoning_loss(const struct qk_outcome *o, const struct qk_outcome *tuned)
+{
+    size_t n = o->n_reasoning, first = o->n_recall, won, lost;
+    struct qk_reasoning_loss r = {0, 0, 0};
+    if (n == 0) {
+        return r;
+    }
+    count_hits(n, o->hit + first, tuned->hit + first, &won, &lost);
+    r.loss = ((double)lost - (double)won) / (double)n;
+    r.probability = qk_paired_probability(n, tuned->logprob + first, o->logprob + first).mean;
+    r.cautious = fmax(r.loss + 0.5 * sqrt((double)(won + lost) + 1) / (double)n, r.probability);
+    return r;
+}

@@ -1,0 +1,165 @@
+/* Units and modes of recommend --measure: see measure_units.h. */
+#include "measure_units.h"
+
+#include <math.h>
+
+static const struct qk_measure_mode modes[] = {
+    {.label = "keep", .action = QK_PLAN_KEEP, .tensors = QK_PLAN_Q | QK_PLAN_K},
+    {.label = "restore", .action = QK_PLAN_RESTORE, .tensors = QK_PLAN_Q | QK_PLAN_K, .share = 1},
+    {.label = "restore q", .action = QK_PLAN_RESTORE, .tensors = QK_PLAN_Q, .share = 0.5, .single = true},
+    {.label = "restore k", .action = QK_PLAN_RESTORE, .tensors = QK_PLAN_K, .share = 0.4, .single = true},
+    {.label = "blend 0.25", .action = QK_PLAN_BLEND, .tensors = QK_PLAN_Q | QK_PLAN_K, .alpha = 0.25, .share = 0.25},
+    {.label = "blend 0.5",
+     .action = QK_PLAN_BLEND,
+     .tensors = QK_PLAN_Q | QK_PLAN_K,
+     .alpha = 0.5,
+     .share = 0.5,
+     .single = true},
+    {.label = "blend 0.75", .action = QK_PLAN_BLEND, .tensors = QK_PLAN_Q | QK_PLAN_K, .alpha = 0.75, .share = 0.75},
+    {.label = "blend q 0.5", .action = QK_PLAN_BLEND, .tensors = QK_PLAN_Q, .alpha = 0.5, .share = 0.25},
+    {.label = "blend k 0.5", .action = QK_PLAN_BLEND, .tensors = QK_PLAN_K, .alpha = 0.5, .share = 0.2},
+    {.label = "qk-pro input 0.1",
+     .action = QK_PLAN_ALIGN,
+     .method = QK_PLAN_QK_PRO,
+     .side = QK_PLAN_SIDE_INPUT,
+     .tensors = QK_PLAN_Q | QK_PLAN_K,
+     .lambda = 0.1,
+     .share = 0.6},
+    {.label = "qk-pro input 1",
+     .action = QK_PLAN_ALIGN,
+     .method = QK_PLAN_QK_PRO,
+     .side = QK_PLAN_SIDE_INPUT,
+     .tensors = QK_PLAN_Q | QK_PLAN_K,
+     .lambda = 1,
+     .share = 0.5},
+    {.label = "qk-pro head 0.1",
+     .action = QK_PLAN_ALIGN,
+     .method = QK_PLAN_QK_PRO,
+     .side = QK_PLAN_SIDE_HEAD,
+     .tensors = QK_PLAN_Q | QK_PLAN_K,
+     .lambda = 0.1,
+     .share = 0.8},
+    {.label = "qk-pro head 1",
+     .action = QK_PLAN_ALIGN,
+     .method = QK_PLAN_QK_PRO,
+     .side = QK_PLAN_SIDE_HEAD,
+     .tensors = QK_PLAN_Q | QK_PLAN_K,
+     .lambda = 1,
+     .share = 0.6},
+};
+
+size_t qk_measure_n_modes(void)
+{
+    return sizeof modes / sizeof modes[0];
+}
+
+const struct qk_measure_mode *qk_measure_mode(size_t mode)
+{
+    return &modes[mode];
+}
+
+enum qk_code qk_measure_units_of(const struct qk_model *model, bool all, bool by_group, struct qk_arena *arena,
+                                 struct qk_measure_units *ret, struct qk_err *err)
+{
+    size_t n = 0;
+    for (size_t l = 0; l < model->n_layers; l++) {
+        n += model->layers[l].n_kv_heads + 1;
+    }
+    struct qk_measure_unit *units = qk_arena_alloc(arena, n + 1, sizeof *units);
+    if (units == NULL) {
+        return qk_fail_nomem(err, "units");
+    }
+    n = 0;
+    for (size_t l = 0; l < model->n_layers; l++) {
+        const struct qk_layer *layer = &model->layers[l];
+        bool is_full = layer->kind == QK_LAYER_FULL;
+        size_t parts = layer->n_heads == 0 || (!all && !is_full) ? 0 : by_group ? layer->n_kv_heads : 1;
+        for (size_t g = 0; g < parts; g++) {
+            units[n++] = (struct qk_measure_unit){l, by_group ? g : SIZE_MAX, is_full};
+        }
+    }
+    *ret = (struct qk_measure_units){n, units};
+    return QK_OK;
+}
+
+enum qk_code qk_measure_plan_units(const struct qk_measure_units *units, const uint8_t *choice, bool with_kept,
+                                   struct qk_arena *arena, const struct qk_plan_unit **ret, size_t *ret_n,
+                                   struct qk_err *err)
+{
+    struct qk_plan_unit *plan = qk_arena_alloc(arena, units->n + 1, sizeof *plan);
+    size_t n = 0;
+    if (plan == NULL) {
+        return qk_fail_nomem(err, "plan");
+    }
+    for (size_t u = 0; u < units->n; u++) {
+        const struct qk_measure_unit *unit = &units->units[u];
+        const struct qk_measure_mode *mode = &modes[choice[u]];
+        if (choice[u] == 0 && !with_kept) {
+            continue;
+        }
+        plan[n] = (struct qk_plan_unit){.layer = unit->layer,
+                                        .tensors = mode->tensors,
+                                        .action = mode->action,
+                                        .method = mode->method,
+                                        .side = mode->side,
+                                        .lambda = mode->lambda,
+                                        .alpha = mode->alpha,
+                                        .score = NAN};
+        if (unit->group != SIZE_MAX) {
+            size_t *group = qk_arena_alloc(arena, 1, sizeof *group);
+            if (group == NULL) {
+                return qk_fail_nomem(err, "plan");
+            }
+            *group = unit->group;
+            plan[n].n_kv_groups = 1;
+            plan[n].kv_groups = group;
+        }
+        n++;
+    }
+    *ret = plan;
+    *ret_n = n;
+    return QK_OK;
+}
+
+static void add_unit(const struct qk_measure_unit *unit, size_t mode, struct qk_str *out)
+{
+    qk_str_addf(out, "%zu", unit->layer);
+    if (unit->group != SIZE_MAX) {
+        qk_str_addf(out, ".%zu", unit->group);
+    }
+    qk_str_addf(out, " %s", modes[mode].label);
+}
+
+void qk_measure_choice_text(const struct qk_measure_units *units, const uint8_t *choice, struct qk_str *out)
+{
+    bool any = false;
+    for (size_t u = 0; u < units->n; u++) {
+        if (choice[u] != 0) {
+            qk_str_add(out, any ? ", " : "");
+            add_unit(&units->units[u], choice[u], out);
+            any = true;
+        }
+    }
+    qk_str_add(out, any ? "" : "nothing");
+}
+
+uint64_t qk_measure_text_signature(const char *text)
+{
+    uint64_t h = 0xCBF29CE484222325u; /* FNV-1a */
+    for (; *text != '\0'; text++) {
+        h = (h ^ (unsigned char)*text) * 0x100000001B3u;
+    }
+    return h | 1; /* 0 stands for the tuned weights */
+}
+
+void qk_measure_choice_signature(const struct qk_measure_units *units, const uint8_t *choice, uint64_t *signature)
+{
+    for (size_t u = 0; u < units->n; u++) {
+        if (choice[u] != 0) {
+            uint64_t *h = &signature[units->units[u].layer + 1];
+            uint64_t place = units->units[u].group == SIZE_MAX ? 0 : units->units[u].group + 1;
+            *h = (*h ^ (place * 64 + choice[u])) * 0x9E3779B97F4A7C15u;
+            *h = (*h ^ *h >> 29) | 1;
+        }
+    }
+}

@@ -1,0 +1,44 @@
+/* The units that are chosen among, and the modes of a unit. Private to src/run. */
+#ifndef QK_RUN_MEASURE_UNITS_H
+#define QK_RUN_MEASURE_UNITS_H
+
+#include "base/str.h"
+#include "run/measure.h"
+
+struct qk_measure_unit {
+    size_t layer, group; /* group SIZE_MAX: all */
+    bool is_full;
+};
+
+/* Mode 0 keeps, mode 1 restores Q and K. */
+struct qk_measure_mode {
+    const char *label;
+    unsigned tensors;
+    enum qk_plan_action action;
+    enum qk_plan_method method;
+    enum qk_plan_side side;
+    double lambda, alpha;
+    double share; /* of a restored unit's effect, as a first guess */
+    bool single;  /* measured alone for units that gain */
+};
+size_t qk_measure_n_modes(void);
+const struct qk_measure_mode *qk_measure_mode(size_t mode);
+
+struct qk_measure_units {
+    size_t n;
+    const struct qk_measure_unit *units; /* by layer, then group */
+};
+/* Softmax layers over all keys, or all layers with Q and K. */
+enum qk_code qk_measure_units_of(const struct qk_model *model, bool all, bool by_group, struct qk_arena *arena,
+                                 struct qk_measure_units *ret, struct qk_err *err) QK_CHECKED;
+/* Plan units of a choice, those that are kept left out unless with_kept. */
+enum qk_code qk_measure_plan_units(const struct qk_measure_units *units, const uint8_t *choice, bool with_kept,
+                                   struct qk_arena *arena, const struct qk_plan_unit **ret, size_t *ret_n,
+                                   struct qk_err *err) QK_CHECKED;
+/* "5 restore, 1.0 blend 0.25"; "nothing" for an empty choice. */
+void qk_measure_choice_text(const struct qk_measure_units *units, const uint8_t *choice, struct qk_str *out);
+/* Which weights a choice has, layer by layer (outcomes.h): (n_layers + 1), zeroed by the caller. */
+void qk_measure_choice_signature(const struct qk_measure_units *units, const uint8_t *choice, uint64_t *signature);
+uint64_t qk_measure_text_signature(const char *text);
+
+#endif
