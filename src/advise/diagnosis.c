@@ -9,7 +9,7 @@
 #include "diagnosis_heads.h"
 #include "diagnosis_rates.h"
 
-static const double mostly = 2.0 / 3.0, a_third = 1.0 / 3.0;
+static const double half = 0.5, clearly_more = 0.1; /* shares of the lost recall */
 
 /* All that the rules read. */
 struct facts {
@@ -90,10 +90,9 @@ static enum qk_culprit judge_culprit(const struct facts *f)
     if (isnan(own)) {
         return QK_CULPRIT_UNKNOWN;
     }
-    if (own >= mostly) {
-        return QK_CULPRIT_QK;
-    }
-    return own < a_third || rest >= mostly ? QK_CULPRIT_OTHER : QK_CULPRIT_PARTLY;
+    bool rest_does_more =
+        rises(&f->control[QK_CONTROL_QK], &f->control[QK_CONTROL_ALL_BUT_QK]) && rest - own > clearly_more;
+    return own < half ? QK_CULPRIT_OTHER : rest_does_more ? QK_CULPRIT_PARTLY : QK_CULPRIT_QK;
 }
 
 static enum qk_code judge_repair(const struct facts *f, enum qk_repair *ret, struct qk_err *err)
@@ -131,7 +130,7 @@ static void add_headline(struct qk_str *out, const struct facts *f, const struct
     static const char *const causes[QK_N_CULPRITS] = {
         [QK_CULPRIT_UNKNOWN] = "whether drift of Q and K is the cause was not measured",
         [QK_CULPRIT_QK] = "drift of Q and K is the main cause",
-        [QK_CULPRIT_PARTLY] = "drift of Q and K is a part of the cause",
+        [QK_CULPRIT_PARTLY] = "drift of Q and K has a part in it, but is not the main cause",
         [QK_CULPRIT_OTHER] = "drift of Q and K is not the main cause",
     };
     static const char *const repairs[QK_N_REPAIRS] = {
@@ -227,7 +226,7 @@ static void add_cause(struct qk_str *out, const struct facts *f, enum qk_culprit
     if (!isnan(rest)) {
         qk_str_addf(out, ", putting back everything else %.0f %%", 100.0 * rest);
     }
-    qk_str_add(out, culprit == QK_CULPRIT_QK && rest >= mostly
+    qk_str_add(out, culprit == QK_CULPRIT_QK && rest >= half
                         ? ". Either is enough: the parts fail together, and no part is the only cause."
                         : ".");
     qk_str_addf(out, " Recall of %.0f cases (not those above), as tuned: ", f->control[QK_CONTROL_TUNED].n);

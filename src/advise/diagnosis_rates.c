@@ -139,7 +139,7 @@ enum qk_code qk_rates_control(const struct qk_table *table, enum qk_control cont
 {
     const struct qk_node *labels = NULL, *stages = NULL;
     struct qk_rate recall, reasoning;
-    QK_TRY(find_array(table, "/model/variant", QK_TYPE_STR, SIZE_MAX, &labels, err));
+    QK_TRY(find_array(table, "/recommend/measured/variant", QK_TYPE_STR, SIZE_MAX, &labels, err));
     size_t n = labels == NULL ? 0 : labels->n_values, row = 0;
     QK_TRY(find_column(table, "stage", QK_TYPE_U8, n, &stages, err));
     while (row < n &&

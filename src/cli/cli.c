@@ -259,3 +259,11 @@ void qk_cli_detail(struct qk_cli *cli, const char *fmt, ...)
         va_end(ap);
     }
 }
+
+void qk_cli_remark(struct qk_cli *cli, const char *text)
+{
+    if (cli->verbosity >= 0 && text != NULL) {
+        qk_terminal_progress_clear(&cli->bar);
+        fputs(text, stderr);
+    }
+}

@@ -26,10 +26,10 @@ enum qk_lost {
 };
 const char *qk_lost_name(enum qk_lost lost); /* "not measured" "nothing" "recall" "nothing, identical weights" */
 
-/* Of the lost recall, restoring all of Q and K alone brings back the share x, restoring all else alone the share y:
- *   yes     x ≥ 2/3
- *   no      x < 1/3, or y ≥ 2/3: all else explains it
- *   partly  between */
+/* Of the lost recall, restoring all of Q and K alone brings back the share x:
+ *   yes     x ≥ 1/2, and restoring all else alone does not bring back more, beyond chance and by a tenth of the loss
+ *   partly  x ≥ 1/2, but all else brings back more
+ *   no      x < 1/2 */
 enum qk_culprit { QK_CULPRIT_UNKNOWN, QK_CULPRIT_QK, QK_CULPRIT_PARTLY, QK_CULPRIT_OTHER, QK_N_CULPRITS };
 const char *qk_culprit_name(enum qk_culprit culprit); /* "not measured" "yes" "partly" "no" */
 

@@ -106,6 +106,8 @@ enum qk_code qk_cli_print_str(struct qk_cli *cli, struct qk_str *str, struct qk_
 void qk_cli_notice(struct qk_cli *cli, const char *fmt, ...) QK_PRINTF(2, 3);
 /* Only with -v. */
 void qk_cli_detail(struct qk_cli *cli, const char *fmt, ...) QK_PRINTF(2, 3);
+/* Text to standard error as it stands, unless -q. NULL is passed over. */
+void qk_cli_remark(struct qk_cli *cli, const char *text);
 /* Exit status 1: a finding at or above --fail-on, or compare found differences. */
 void qk_cli_set_finding(struct qk_cli *cli);
 
