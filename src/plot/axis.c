@@ -2,6 +2,8 @@
 #include "axis.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <string.h>
 
 /* Room that a tick label needs: across the text on y and cb, along it on x. */
 static const double tick_cm_y = 0.62, tick_cm_x = 0.9, count_cm_y = 0.36, count_cm_x = 0.48;
@@ -137,4 +139,80 @@ void qk_axis_set_count(struct qk_sheet *sheet, const char *axis, size_t first, s
     qk_sheet_line(sheet, "set %srange [%.1f:%.1f]; unset m%stics; set %stics %zu, %zu; set format %s '%%g'", axis, lo,
                   lo + (double)(n > 0 ? n : 1), axis, axis, steps[i] > 1 && first > 0 ? steps[i] : first, steps[i],
                   axis);
+}
+
+void qk_axis_set_percent(struct qk_sheet *sheet, const char *axis, double lo, double hi, double length, bool labels)
+{
+    static const double steps[] = {0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.5, 1};
+    double fit = length / (axis[0] == 'x' ? tick_cm_x : tick_cm_y);
+    size_t i = 0;
+    while (i + 1 < sizeof steps / sizeof steps[0] && (hi - lo) / steps[i] > (fit < 1 ? 1 : fit)) {
+        i++;
+    }
+    qk_sheet_line(sheet, "set %srange [%.9g:%.9g]; unset m%stics", axis, lo, hi, axis);
+    qk_str_addf(&sheet->body, "set %stics (", axis);
+    const char *comma = "";
+    for (double k = ceil(lo / steps[i] - 1e-9) + 0.0; k * steps[i] <= hi * (1 + 1e-9); k++) { /* no -0 */
+        qk_str_addf(&sheet->body, "%s'", comma);
+        if (labels) {
+            qk_str_addf(&sheet->body, "%.6g", 100 * k * steps[i]);
+        }
+        qk_str_addf(&sheet->body, "' %.6g", k * steps[i]);
+        comma = ", ";
+    }
+    qk_str_add(&sheet->body, ")\n");
+}
+
+void qk_ticks_begin(struct qk_ticks *ticks, struct qk_sheet *sheet, const char *axis)
+{
+    ticks->sheet = sheet;
+    ticks->axis = axis;
+    ticks->n = 0;
+}
+
+void qk_ticks_add(struct qk_ticks *ticks, double at, double cm, const char *text)
+{
+    if (ticks->n < QK_MAX_TICKS) {
+        struct qk_tick *tick = &ticks->tick[ticks->n++];
+        tick->at = at;
+        tick->cm = cm;
+        (void)snprintf(tick->text, sizeof tick->text, "%s", text != NULL ? text : "");
+    }
+}
+
+/* Room of a label along the axis. */
+static double room(const struct qk_ticks *ticks, size_t i)
+{
+    return ticks->axis[0] == 'x' ? 0.15 * (double)strlen(ticks->tick[i].text) + 0.1 : count_cm_y;
+}
+
+static bool fit_at(const struct qk_ticks *ticks, size_t step)
+{
+    for (size_t i = step; i < ticks->n; i += step) {
+        double distance = ticks->tick[i].cm - ticks->tick[i - step].cm;
+        if (distance < (room(ticks, i) + room(ticks, i - step)) / 2) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void qk_ticks_end(struct qk_ticks *ticks)
+{
+    size_t step = 1;
+    while (step < ticks->n && !fit_at(ticks, step)) {
+        step++;
+    }
+    qk_str_addf(&ticks->sheet->body, "unset m%stics; set %stics (", ticks->axis, ticks->axis);
+    for (size_t i = 0; i < ticks->n; i++) {
+        qk_str_addf(&ticks->sheet->body, "%s'%s' %.6g", i > 0 ? ", " : "", i % step == 0 ? ticks->tick[i].text : "",
+                    ticks->tick[i].at);
+    }
+    qk_str_add(&ticks->sheet->body, ")\n");
+}
+
+void qk_token_text(int64_t n, char ret[24])
+{
+    bool thousands = n >= 1024 && n % 1024 == 0;
+    (void)snprintf(ret, 24, "%lld%s", (long long)(thousands ? n / 1024 : n), thousands ? "k" : "");
 }

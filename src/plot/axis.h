@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "run_view.h"
 #include "sheet.h"
@@ -32,5 +33,26 @@ struct qk_range qk_range_symmetric(double largest);
 void qk_axis_set(struct qk_sheet *sheet, const char *axis, const struct qk_range *range, double length);
 /* An axis of n things counted from first, each one unit wide: layers, heads. */
 void qk_axis_set_count(struct qk_sheet *sheet, const char *axis, size_t first, size_t n, double length);
+/* An axis of shares, labelled in percent; length in cm. */
+void qk_axis_set_percent(struct qk_sheet *sheet, const char *axis, double lo, double hi, double length, bool labels);
+
+/* Ticks at given places, in ascending order. Where labels would touch, every second one or every third … stays; all
+ * ticks stay. */
+enum { QK_MAX_TICKS = 128 };
+struct qk_ticks {
+    struct qk_sheet *sheet;
+    const char *axis;
+    size_t n;
+    struct qk_tick {
+        double at, cm; /* on the axis, and along it */
+        char text[12];
+    } tick[QK_MAX_TICKS];
+};
+void qk_ticks_begin(struct qk_ticks *ticks, struct qk_sheet *sheet, const char *axis);
+/* text: of our own, shorter than 12 bytes, NULL = no label. Those beyond QK_MAX_TICKS are left out. */
+void qk_ticks_add(struct qk_ticks *ticks, double at, double cm, const char *text);
+void qk_ticks_end(struct qk_ticks *ticks);
+/* 2048 as "2k". */
+void qk_token_text(int64_t n, char ret[24]);
 
 #endif

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "look.h"
 #include "palette.h"
 
 static const char metric[] = "distance_histogram";
@@ -101,19 +102,10 @@ static void find_range(struct qk_distance_panels *panels)
     qk_range_finish(&panels->range, false);
 }
 
-/* The base dark and broken, up to three others in colours that differ in lightness, more along the palette. */
 static void line_style(const struct qk_run_view *view, size_t checkpoint, char *out, size_t cap)
 {
-    static const char *const colours[] = {QK_INK_K, QK_INK_Q, QK_INK_QK};
-    size_t base = qk_distance_base(view), rank = checkpoint < base ? checkpoint : checkpoint - 1;
-    size_t n_others = view->n_checkpoints - 1;
-    char colour[8];
-    if (checkpoint == base) {
-        (void)snprintf(out, cap, "linewidth 0.9 dashtype (6,4) linecolor rgb '#303030'");
-        return;
-    }
-    qk_palette_colour(n_others > 1 ? 0.85 * (double)rank / (double)(n_others - 1) : 0, colour);
-    (void)snprintf(out, cap, "linewidth 1.2 dashtype 1 linecolor rgb '%s'", n_others <= 3 ? colours[rank] : colour);
+    struct qk_look look = qk_look_of(view, view->checkpoints[checkpoint]);
+    qk_look_line(&look, out, cap);
 }
 
 size_t qk_distance_name_columns(const struct qk_run_view *view, bool wide)
@@ -157,22 +149,15 @@ static void set_bins(struct qk_sheet *sheet, const struct qk_distance_panels *pa
 {
     const struct qk_node *low = qk_table_find(panels->view->table, "/model/bin_low");
     bool known = low != NULL && !low->is_group && low->type == QK_TYPE_I64 && low->n_values >= panels->n_bins;
-    size_t fit = (size_t)(length / 0.62), step = 1;
-    while (step < panels->n_bins && (panels->n_bins + step - 1) / step > (fit > 1 ? fit : 1)) {
-        step++;
+    qk_sheet_line(sheet, "set xrange [-0.5:%zu.5]", panels->n_bins - 1);
+    struct qk_ticks ticks;
+    qk_ticks_begin(&ticks, sheet, "x");
+    for (size_t b = 1 < panels->n_bins ? 1 : 0; b < panels->n_bins; b++) {
+        char text[24];
+        qk_token_text(known ? low->v.i64[b] : (int64_t)b, text);
+        qk_ticks_add(&ticks, (double)b, ((double)b + 0.5) / (double)panels->n_bins * length, labels ? text : NULL);
     }
-    qk_sheet_line(sheet, "set xrange [-0.5:%zu.5]; unset mxtics", panels->n_bins - 1);
-    qk_str_add(&sheet->body, "set xtics (");
-    for (size_t b = 1 < panels->n_bins ? 1 : 0; b < panels->n_bins; b += step) {
-        int64_t d = known ? low->v.i64[b] : (int64_t)b;
-        bool thousands = d >= 1024 && d % 1024 == 0;
-        qk_str_addf(&sheet->body, "%s'", b > 1 ? ", " : "");
-        if (labels) {
-            qk_str_addf(&sheet->body, "%lld%s", (long long)(thousands ? d / 1024 : d), thousands ? "k" : "");
-        }
-        qk_str_addf(&sheet->body, "' %zu", b);
-    }
-    qk_str_add(&sheet->body, ")\n");
+    qk_ticks_end(&ticks);
 }
 
 /* Rows of one checkpoint; returns their number. */

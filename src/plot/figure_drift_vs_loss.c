@@ -172,9 +172,9 @@ static const struct {
     const char *title, *legend, *colour;
     int point;
 } kinds[N_WHICH] = {
-    [SOFTMAX] = {"heads with softmax attention", "softmax", QK_INK_Q, 7},
-    [IMPLIED] = {"heads of linear layers, implied mixing", "linear (implied)", "#8f8f8f", 6},
-    [NAMED] = {"heads that lost most", "lost most: layer.head", QK_INK_K, 7},
+    [SOFTMAX] = {"heads with softmax attention", "softmax", QK_INK_OTHER, 7},
+    [IMPLIED] = {"heads of linear layers, implied mixing", "linear (implied)", QK_INK_PLAIN, 6},
+    [NAMED] = {"heads that lost most", "lost most: layer.head", QK_INK_TUNED, 7},
 };
 
 static enum which which_of(const struct cloud *cloud, size_t i)

@@ -131,11 +131,11 @@ static void plot_distribution(struct qk_sheet *sheet, const struct rows *rows, c
         qk_sheet_line(sheet,
                       "   , data index %zu using 1:2:(0):(0.36) with vectors nohead linewidth 2.2 linecolor rgb '%s' "
                       "notitle \\",
-                      bars, QK_INK_K);
+                      bars, QK_INK_TUNED);
         qk_sheet_line(sheet,
                       "   , data index %zu using 1:2:(0):(-0.36) with vectors nohead linewidth 2.2 linecolor rgb "
                       "'%s' notitle \\",
-                      bars, QK_INK_K);
+                      bars, QK_INK_TUNED);
     }
     qk_str_addc(&sheet->body, '\n');
 }
@@ -155,7 +155,7 @@ static enum qk_code draw_rows(struct qk_sheet *sheet, const struct qk_run_view *
                               double *scratch)
 {
     struct qk_range range = range_of(view);
-    struct qk_heatmap map = {view->n_layers, rows->n > 0 ? rows->n : 1, "module_rel_drift", cell_at, rows};
+    struct qk_heatmap map = {view->n_layers, rows->n > 0 ? rows->n : 1, "module_rel_drift", cell_at, rows, NULL};
     struct qk_heatmap_seen seen = {0};
     qk_heatmap_scan(&map, &seen);
     double strip = qk_layer_strip_height(view);

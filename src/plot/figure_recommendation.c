@@ -13,15 +13,17 @@
 static const struct action_style {
     const char *title, *colour;
 } actions[] = {
-    {"keep", "#9a9a9a"},
-    {"restore", QK_INK_K},
-    {"align", QK_INK_QK},
-    {"blend", "#8a6fb0"},
+    {"keep", QK_INK_PLAIN},
+    {"restore", QK_INK_RESTORED},
+    {"align", QK_INK_ALIGN},
+    {"blend", QK_INK_FOURTH},
 };
 enum { N_ACTIONS = sizeof actions / sizeof actions[0], BAR_MIN_LAYERS = 4 };
 
-static const struct qk_legend action_legend[] = {
-    {"restore", QK_INK_K, NULL, 0}, {"align", QK_INK_QK, NULL, 0}, {"keep", "#9a9a9a", NULL, 0}, {NULL, NULL, NULL, 0}};
+static const struct qk_legend action_legend[] = {{"restore", QK_INK_RESTORED, NULL, 0},
+                                                 {"align", QK_INK_ALIGN, NULL, 0},
+                                                 {"keep", QK_INK_PLAIN, NULL, 0},
+                                                 {NULL, NULL, NULL, 0}};
 
 static const struct series {
     const char *path;
@@ -29,15 +31,15 @@ static const struct series {
     int point;
     double shift; /* in layers, so that equal values do not hide each other */
 } series[] = {
-    {"/recommend/routing_loss", QK_INK_K, 7, -0.16},
-    {"/recommend/drift", QK_INK_Q, 5, 0.0},
-    {"/recommend/alignable", QK_INK_QK, 9, 0.16},
+    {"/recommend/routing_loss", QK_INK_TUNED, 7, -0.16},
+    {"/recommend/drift", QK_INK_QK, 5, 0.0},
+    {"/recommend/alignable", QK_INK_ALIGN, 9, 0.16},
 };
 enum { N_SERIES = sizeof series / sizeof series[0] };
 
-static const struct qk_legend series_legend[] = {{"routing loss", QK_INK_K, NULL, 7},
-                                                 {"drift", QK_INK_Q, NULL, 5},
-                                                 {"alignable", QK_INK_QK, NULL, 9},
+static const struct qk_legend series_legend[] = {{"routing loss", QK_INK_TUNED, NULL, 7},
+                                                 {"drift", QK_INK_QK, NULL, 5},
+                                                 {"alignable", QK_INK_ALIGN, NULL, 9},
                                                  {NULL, NULL, NULL, 0}};
 
 /* A dataset of /recommend over layers, or NULL. */

@@ -21,7 +21,7 @@ static const struct panel {
 enum { N_PANELS = sizeof panels / sizeof panels[0] };
 
 static const struct qk_legend legend[] = {
-    {"before", "#8f8f8f", NULL, 6}, {"after", QK_INK_K, NULL, 7}, {NULL, NULL, NULL, 0}};
+    {"before", QK_INK_TUNED, NULL, 6}, {"after", QK_INK_RESTORED, NULL, 7}, {NULL, NULL, NULL, 0}};
 
 /* Modules that a restore may touch. */
 static bool may_change(const char *module)
@@ -119,14 +119,14 @@ static void plot_panel(struct qk_sheet *sheet, const struct qk_run_view *view, c
         sheet,
         "plot data index %zu using 1:2:(0):($3-$2) with vectors nohead linewidth 1 linecolor rgb '%s' notitle "
         "\\",
-        block, QK_INK_K);
+        block, QK_INK_RESTORED);
     qk_sheet_line(sheet,
                   "   , data index %zu using 1:2 with points pointtype 6 pointsize 0.5 linewidth 1 linecolor rgb "
-                  "'#8f8f8f' notitle \\",
-                  block);
+                  "'%s' notitle \\",
+                  block, QK_INK_TUNED);
     qk_sheet_line(sheet,
                   "   , data index %zu using 1:3 with points pointtype 7 pointsize 0.35 linecolor rgb '%s' notitle \\",
-                  block, QK_INK_K);
+                  block, QK_INK_RESTORED);
     qk_str_addc(&sheet->body, '\n');
 }
 

@@ -10,7 +10,7 @@
 #include "distance_panels.h"
 #include "figure.h"
 #include "grid.h"
-#include "palette.h"
+#include "look.h"
 
 static const char metric[] = "retrieval_mass";
 
@@ -23,12 +23,6 @@ struct head {
     double mass;
 };
 
-/* The base open, the others filled. */
-static const struct {
-    const char *colour;
-    int point;
-} inks[MAX_CHECKPOINTS] = {{"#303030", 6}, {QK_INK_K, 7}, {QK_INK_Q, 7}, {QK_INK_QK, 7}};
-
 /* Checkpoints in the order drawn: the base first. n_checkpoints when there are no more. */
 static size_t checkpoint_at(const struct qk_run_view *view, size_t i)
 {
@@ -39,6 +33,11 @@ static size_t checkpoint_at(const struct qk_run_view *view, size_t i)
 static size_t n_drawn(const struct qk_run_view *view)
 {
     return view->n_checkpoints < MAX_CHECKPOINTS ? view->n_checkpoints : MAX_CHECKPOINTS;
+}
+
+static struct qk_look look_at(const struct qk_run_view *view, size_t i)
+{
+    return qk_look_of(view, view->checkpoints[checkpoint_at(view, i)]);
 }
 
 static int by_mass(const void *a, const void *b)
@@ -81,8 +80,9 @@ static void draw_legend(struct qk_sheet *sheet, const struct qk_run_view *view)
         double x = 0.15 + (double)(i % columns) * (sheet->width - 0.2) / (double)columns;
         double y = sheet->height - 0.28 - 0.36 * (double)(i / columns);
         char style[96];
-        (void)snprintf(style, sizeof style, "point pointtype %d pointsize 0.6 linecolor rgb '%s'", inks[i].point,
-                       inks[i].colour);
+        struct qk_look look = look_at(view, i);
+        (void)snprintf(style, sizeof style, "point pointtype %d pointsize 0.6 linecolor rgb '%s'", look.point,
+                       look.colour);
         qk_sheet_text(sheet, x + 0.08, y, "left", "", NULL, style);
         qk_sheet_text(sheet, x + 0.26, y, "left", "@", &view->checkpoints[checkpoint_at(view, i)], "");
     }
@@ -105,6 +105,7 @@ static void plot_heads(struct qk_sheet *sheet, const struct qk_run_view *view, c
     const char *comma = "plot ";
     for (size_t i = 0; i < n_drawn(view); i++) {
         size_t checkpoint = checkpoint_at(view, i), n_rows = 0;
+        struct qk_look look = look_at(view, i);
         struct qk_values values = qk_run_view_values(view, checkpoint, metric);
         for (size_t r = 0; r < n; r++) {
             double v = qk_values_at(&values, heads[r].layer, heads[r].head, 0);
@@ -126,13 +127,13 @@ static void plot_heads(struct qk_sheet *sheet, const struct qk_run_view *view, c
             qk_sheet_line(sheet,
                           "%sdata index %zu using 5:2:($1-$5):(0) with vectors nohead linewidth 0.8 linecolor rgb '%s' "
                           "notitle \\",
-                          comma, sheet->n_blocks - 1, inks[i].colour);
+                          comma, sheet->n_blocks - 1, look.colour);
             comma = "   , ";
         }
         qk_sheet_line(sheet,
                       "%sdata index %zu using 1:2 with points pointtype %d pointsize 0.6 linewidth 1 linecolor rgb "
                       "'%s' notitle \\",
-                      comma, sheet->n_blocks - 1, inks[i].point, inks[i].colour);
+                      comma, sheet->n_blocks - 1, look.point, look.colour);
         comma = "   , ";
     }
     qk_str_addc(&sheet->body, '\n');

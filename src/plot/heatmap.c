@@ -53,7 +53,8 @@ void qk_heatmap_plot(struct qk_sheet *sheet, const struct qk_heatmap *map, const
                      double height)
 {
     size_t cells = 0, voids = 0, marks = 0;
-    size_t n_cells = add_block(sheet, map, range, CELLS, "layer row value", &cells);
+    size_t n_cells =
+        add_block(sheet, map, range, CELLS, map->columns != NULL ? map->columns : "layer row value", &cells);
     size_t n_voids = add_block(sheet, map, range, VOIDS, "layer row (exists, has no value)", &voids);
     size_t n_marks = add_block(sheet, map, range, MARKS, "layer row (marked)", &marks);
     if (n_cells + n_marks == 0) {

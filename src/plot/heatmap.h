@@ -22,6 +22,7 @@ struct qk_heatmap {
     const char *title; /* for the comment in the data file */
     struct qk_cell (*cell)(const void *ctx, size_t x, size_t y);
     const void *ctx;
+    const char *columns; /* for the comment in the data file; NULL: layer, row and value */
 };
 
 struct qk_heatmap_seen {

@@ -14,14 +14,14 @@ struct module_style {
 };
 
 static const struct module_style modules[] = {
-    {"q", QK_INK_Q, 7},          {"k", QK_INK_K, 5},       {"v", "#1b7837", 9},         {"o", "#74c07a", 11},
-    {"mlp_gate", "#5e3c99", 13}, {"mlp_up", "#9b7fc4", 8}, {"mlp_down", "#cbb8e0", 10},
+    {"q", QK_INK_Q, 7},          {"k", QK_INK_K, 5},       {"v", "#009e73", 9},         {"o", "#56b4e9", 11},
+    {"mlp_gate", "#cc79a7", 13}, {"mlp_up", "#303030", 8}, {"mlp_down", "#999999", 10},
 };
 const struct qk_legend qk_module_lines_legend[] = {
     {"Q", QK_INK_Q, NULL, 7},          {"K", QK_INK_K, NULL, 5},
-    {"V", "#1b7837", NULL, 9},         {"O", "#74c07a", NULL, 11},
-    {"MLP gate", "#5e3c99", NULL, 13}, {"up", "#9b7fc4", NULL, 8},
-    {"down", "#cbb8e0", NULL, 10},     {NULL, NULL, NULL, 0},
+    {"V", "#009e73", NULL, 9},         {"O", "#56b4e9", NULL, 11},
+    {"MLP gate", "#cc79a7", NULL, 13}, {"up", "#303030", NULL, 8},
+    {"down", "#999999", NULL, 10},     {NULL, NULL, NULL, 0},
 };
 
 enum { N_MODULES = sizeof modules / sizeof modules[0], NO_MODULE = -1 };

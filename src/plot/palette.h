@@ -1,6 +1,9 @@
-/* Colours: viridis (van der Walt & Smith 2015, public domain), perceptually uniform, safe for colour-blind readers and
- * monotone in grey; a diverging palette for signed values; and a few fixed colours for categories that differ in
- * lightness too. */
+/* Colours, the same ones in every figure.
+ *
+ * Heat: viridis (van der Walt & Smith 2015, public domain), perceptually uniform, safe for colour-blind readers and
+ * monotone in grey; a diverging palette for signed values. Lines and points: the eight colours of Okabe & Ito (2008),
+ * which colour-blind readers tell apart; shapes and dashes tell them apart in grey. What a colour stands for is fixed:
+ * a checkpoint's colour is qk_look_of (look.h), those of queries, keys and modules are here. */
 #ifndef QK_PLOT_PALETTE_H
 #define QK_PLOT_PALETTE_H
 
@@ -17,9 +20,20 @@ void qk_palette_set(struct qk_sheet *sheet, double share);
  * red is the low end. */
 void qk_palette_set_diverging(struct qk_sheet *sheet, bool reversed);
 
-#define QK_INK_Q     "#0b3c6f"
-#define QK_INK_K     "#d1603d"
-#define QK_INK_QK    "#4f9d8e"
+/* checkpoints */
+#define QK_INK_BASE     "#303030"
+#define QK_INK_TUNED    "#d55e00"
+#define QK_INK_RESTORED "#009e73"
+#define QK_INK_OTHER    "#0072b2"
+#define QK_INK_FOURTH   "#cc79a7"
+/* weights */
+#define QK_INK_Q     "#0072b2"
+#define QK_INK_K     "#e69f00"
+#define QK_INK_QK    "#cc79a7"
+#define QK_INK_ALIGN "#56b4e9"
+/* heads and layers that nothing special is said of, guide lines, notes, cells without a value */
+#define QK_INK_PLAIN "#8f8f8f"
+#define QK_INK_RULE  "#555555"
 #define QK_INK_FAINT "#777777"
 #define QK_INK_VOID  "#dcdcdc"
 

@@ -81,9 +81,9 @@ void qk_run_view_release(struct qk_run_view *view)
 }
 
 /* Compares piece by piece: a path built for the lookup would need memory, and a lookup must not fail for the lack of
- * it. metric NULL: the entry itself. */
-static const struct qk_node *find_in(const struct qk_table *table, const char *group, const char *checkpoint,
-                                     const char *metric)
+ * it. */
+const struct qk_node *qk_table_entry(const struct qk_table *table, const char *group, const char *checkpoint,
+                                     const char *leaf)
 {
     size_t n = strlen(checkpoint);
     for (size_t i = 0; i < table->n_nodes; i++) {
@@ -91,7 +91,7 @@ static const struct qk_node *find_in(const struct qk_table *table, const char *g
         if (rest == NULL || strncmp(rest, checkpoint, n) != 0) {
             continue;
         }
-        if (metric == NULL ? rest[n] == '\0' : rest[n] == '/' && strcmp(rest + n + 1, metric) == 0) {
+        if (leaf == NULL ? rest[n] == '\0' : rest[n] == '/' && strcmp(rest + n + 1, leaf) == 0) {
             return table->nodes[i];
         }
     }
@@ -101,7 +101,7 @@ static const struct qk_node *find_in(const struct qk_table *table, const char *g
 struct qk_values qk_table_values(const struct qk_table *table, const char *group, const char *checkpoint,
                                  const char *metric)
 {
-    const struct qk_node *node = find_in(table, group, checkpoint, metric);
+    const struct qk_node *node = qk_table_entry(table, group, checkpoint, metric);
     if (node == NULL || node->is_group || node->type != QK_TYPE_F64 || node->n_dims < 2 || node->n_dims > 3 ||
         node->shape[0] != count_layers(table) || node->n_values == 0) {
         return (struct qk_values){0};
@@ -117,7 +117,7 @@ struct qk_values qk_run_view_values(const struct qk_run_view *view, size_t check
 
 bool qk_run_view_is_implied(const struct qk_table *table, const char *checkpoint, size_t layer)
 {
-    const struct qk_node *entry = find_in(table, "probe", checkpoint, NULL);
+    const struct qk_node *entry = qk_table_entry(table, "probe", checkpoint, NULL);
     const struct qk_attr *mixing = entry != NULL ? qk_node_attr(entry, "mixing") : NULL;
     return mixing != NULL && mixing->type == QK_TYPE_STR && layer < mixing->n && mixing->v.str[layer] != NULL &&
            strcmp(mixing->v.str[layer], "implicit") == 0;

@@ -39,6 +39,9 @@ void qk_run_view_release(struct qk_run_view *view);
 struct qk_values qk_run_view_values(const struct qk_run_view *view, size_t checkpoint, const char *metric);
 struct qk_values qk_table_values(const struct qk_table *table, const char *group, const char *checkpoint,
                                  const char *metric);
+/* An entry's dataset of any shape, or the entry itself (leaf NULL); NULL when there is none. */
+const struct qk_node *qk_table_entry(const struct qk_table *table, const char *group, const char *checkpoint,
+                                     const char *leaf);
 /* NaN outside. */
 double qk_values_at(const struct qk_values *values, size_t layer, size_t head, size_t depth);
 bool qk_values_any_finite(const struct qk_values *values);

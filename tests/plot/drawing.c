@@ -20,7 +20,7 @@ const char *const pair[2] = {"base", "sft"};
 
 size_t n_figures(void)
 {
-    return qk_figure_count() - 2;
+    return qk_figure_count() - 6;
 }
 
 /* What gnuplot said, if anything: every warning is a failure. */

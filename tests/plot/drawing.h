@@ -15,7 +15,8 @@ extern const char *const pair[2]; /* checkpoint names: base and one tuned */
 /* Keeps what gnuplot said for draw(). */
 extern const struct qk_progress progress;
 
-/* Figures of a run with one tuned checkpoint: all but the two that compare several. */
+/* Figures of a run with one tuned checkpoint and without recall: all but the two that compare several and the four of
+ * recall. */
 size_t n_figures(void);
 struct qk_plot_options options_for(const char *dir, const char *const *formats, size_t n);
 /* Draws; fails the test on an error and on every warning of gnuplot. Gives the number of pictures. */

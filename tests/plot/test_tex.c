@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "drift_fixture.h"
 #include "probe_fixture.h"
+#include "recall_fixture.h"
 #include "plot/plot.h"
 #include "scratch_dir.h"
 
@@ -55,6 +56,8 @@ int main(void)
         return 77;
     }
     struct qk_table *table = run_fixture(&shape_amnesia, names, 2);
+    add_recall(table, &recall_usual, names, 2);
+    add_measured(table, true);
     const char *dir = scratch_dir_make();
     struct qk_plot_options options = {.dir = dir, .formats = formats, .n_formats = 1};
     struct qk_err err = {0};
