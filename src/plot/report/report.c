@@ -30,8 +30,9 @@ static void add_figure(const struct qk_report_page *page, const char *id, const 
 {
     for (size_t i = 0; patterns[i] != NULL; i++) {
         if (qk_report_has(page->table, patterns[i])) {
-            qk_str_addf(out, "<div id=\"%s\"><noscript><p class=\"absent\">This figure needs JavaScript; the tables of "
-                             "this page do not.</p></noscript></div>\n",
+            qk_str_addf(out,
+                        "<div id=\"%s\"><noscript><p class=\"absent\">This figure needs JavaScript; the tables of "
+                        "this page do not.</p></noscript></div>\n",
                         id);
             return;
         }

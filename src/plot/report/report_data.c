@@ -8,12 +8,12 @@
 enum { MOST_VALUES = 1 << 19 };
 
 /* The arrays that the page shows; of these not those of the second list. A '*' also stands for '/'. */
-static const char *const shown[] = {"/model/*",         "/drift/*/*",  "/probe/*/*", "/routing/*/*",
-                                    "/niah/*/*",        "/eval/*/*/*", "/recommend/*"};
+static const char *const shown[] = {"/model/*",  "/drift/*/*",  "/probe/*/*",  "/routing/*/*",
+                                    "/niah/*/*", "/eval/*/*/*", "/recommend/*"};
 static const char *const hidden[] = {
-    "*_state",          "/model/sequence",         "/model/probe_sum*", "/model/case",     "/model/problem",
-    "/model/vocab",     "/model/distance",         "*_angle_method",    "/probe/*/sums/*", "/probe/*/nll",
-    "/probe/*/logits",  "*/distance_profile",      "/niah/*/cases/*",   "/eval/*/*/id",    "/eval/*/*/expected",
+    "*_state",           "/model/sequence",          "/model/probe_sum*", "/model/case",     "/model/problem",
+    "/model/vocab",      "/model/distance",          "*_angle_method",    "/probe/*/sums/*", "/probe/*/nll",
+    "/probe/*/logits",   "*/distance_profile",       "/niah/*/cases/*",   "/eval/*/*/id",    "/eval/*/*/expected",
     "/eval/*/*/answers", "/recommend/measured/plan",
 };
 

@@ -60,8 +60,7 @@ static void add_layer_rows(const struct qk_table *table, const char *name, struc
         qk_html_cell_number(out, qk_report_value(heads, l));
         for (size_t c = 0; c < N_LAYER_COLUMNS; c++) {
             const struct layer_column *column = &layer_columns[c];
-            qk_html_cell_number(
-                out, largest_of_layer(qk_report_find(table, column->group, name, column->metric), l));
+            qk_html_cell_number(out, largest_of_layer(qk_report_find(table, column->group, name, column->metric), l));
         }
         qk_html_row_end(out);
     }
@@ -185,8 +184,8 @@ static void add_reasoning_row(const struct qk_table *table, const struct qk_node
 
 void qk_report_reasoning(const struct qk_report_page *page, struct qk_str *out)
 {
-    static const char *const headings[] = {"checkpoint", "set", "right answers", "lower end", "upper end", "problems",
-                                           NULL};
+    static const char *const headings[] = {"checkpoint", "set", "right answers", "lower end", "upper end",
+                                           "problems",   NULL};
     bool any = false;
     for (size_t i = 0; i < page->table->n_nodes; i++) {
         if (is_accuracy(page->table->nodes[i])) {
@@ -208,8 +207,8 @@ void qk_report_reasoning(const struct qk_report_page *page, struct qk_str *out)
 
 void qk_report_checkpoints(const struct qk_report_page *page, struct qk_str *out)
 {
-    static const char *const headings[] = {"checkpoint", "role", "dtype", "size", "path", "SHA-256 of the header",
-                                           "SHA-256 of config.json", NULL};
+    static const char *const headings[] = {
+        "checkpoint", "role", "dtype", "size", "path", "SHA-256 of the header", "SHA-256 of config.json", NULL};
     const char *name;
     qk_html_table_begin(out, "checkpoints-table", "Checkpoints", headings);
     for (size_t at = 0; (name = qk_run_view_next(page->table, "checkpoints", &at)) != NULL;) {
@@ -219,8 +218,8 @@ void qk_report_checkpoints(const struct qk_report_page *page, struct qk_str *out
         qk_html_cell_text(out, name);
         qk_html_cell_text(out, qk_report_text(node, "role"));
         qk_html_cell_text(out, qk_report_text(node, "dtype"));
-        qk_html_cell_bytes(out, bytes != NULL && bytes->type == QK_TYPE_I64 && bytes->n > 0 ? (double)bytes->v.i64[0]
-                                                                                             : NAN);
+        qk_html_cell_bytes(out,
+                           bytes != NULL && bytes->type == QK_TYPE_I64 && bytes->n > 0 ? (double)bytes->v.i64[0] : NAN);
         qk_html_cell_code(out, qk_report_text(node, "path"));
         qk_html_cell_code(out, qk_report_text(node, "header_sha256"));
         qk_html_cell_code(out, qk_report_text(node, "config_sha256"));
