@@ -18,6 +18,7 @@ struct facts {
     struct qk_diagnosed_heads heads;
     struct qk_rate base, tuned, restored; /* recall over all tasks */
     struct qk_rate base_reasoning, tuned_reasoning, restored_reasoning;
+    const char *plan; /* NULL: not known */
     struct qk_rate control[QK_N_CONTROLS], control_reasoning[QK_N_CONTROLS];
 };
 
@@ -37,6 +38,7 @@ static enum qk_code gather(struct facts *f, struct qk_arena *arena, struct qk_er
     for (size_t c = 0; c < QK_N_CONTROLS; c++) {
         QK_TRY(qk_rates_control(f->table, (enum qk_control)c, &f->control[c], &f->control_reasoning[c], err));
     }
+    QK_TRY(qk_rates_plan(f->table, &f->plan, err));
     return qk_diagnosed_heads_of(f->table, f->q->tuned, arena, &f->heads, err);
 }
 
@@ -125,6 +127,30 @@ static void add_interval(struct qk_str *out, const struct qk_rate *r)
     qk_str_addf(out, " (%.1f to %.1f)", 100.0 * r->lo, 100.0 * r->hi);
 }
 
+static void add_price(struct qk_str *out, const struct facts *f, enum qk_repair repair)
+{
+    double cost = 100.0 * (f->tuned_reasoning.p - f->restored_reasoning.p);
+    if (repair == QK_REPAIR_UNKNOWN) {
+        qk_str_add(out, "no repair was measured");
+        return;
+    }
+    if (repair == QK_REPAIR_USELESS) {
+        qk_str_add(out, "putting back the planned Q and K does not bring it back");
+        return;
+    }
+    qk_str_addf(out, "putting back the planned Q and K brings it to %.0f %%", 100.0 * f->restored.p);
+    if (repair == QK_REPAIR_UNPRICED) {
+        qk_str_add(out, ", at a price in reasoning that was not measured");
+    } else if (repair == QK_REPAIR_COSTLY) {
+        qk_str_addf(out, ", but costs %.1f points of reasoning, more than the %g allowed", cost,
+                    f->q->max_reasoning_loss);
+    } else if (cost > 0.0) {
+        qk_str_addf(out, " for %.1f points of reasoning", cost);
+    } else {
+        qk_str_add(out, " at no loss of reasoning");
+    }
+}
+
 static void add_headline(struct qk_str *out, const struct facts *f, const struct qk_diagnosis *d)
 {
     static const char *const causes[QK_N_CULPRITS] = {
@@ -133,30 +159,19 @@ static void add_headline(struct qk_str *out, const struct facts *f, const struct
         [QK_CULPRIT_PARTLY] = "drift of Q and K has a part in it, but is not the main cause",
         [QK_CULPRIT_OTHER] = "drift of Q and K is not the main cause",
     };
-    static const char *const repairs[QK_N_REPAIRS] = {
-        [QK_REPAIR_UNKNOWN] = "no repair was measured",
-        [QK_REPAIR_HELPS] = "putting back the planned Q and K returns a part of it",
-        [QK_REPAIR_COSTLY] =
-            "putting back the planned Q and K returns a part of it, but costs more reasoning than allowed",
-        [QK_REPAIR_UNPRICED] =
-            "putting back the planned Q and K returns a part of it, at an unmeasured price in reasoning",
-        [QK_REPAIR_USELESS] = "putting back the planned Q and K does not return it",
-    };
-    switch (d->lost) {
-    case QK_LOST_SAME:
-        qk_str_addf(out, "Nothing was lost: the weights of %s are those of %s.\n", f->q->tuned, f->q->base);
-        return;
-    case QK_LOST_NONE:
-        qk_str_addf(out, "Nothing was lost: the recall of %s did not fall below that of %s beyond chance.\n",
-                    f->q->tuned, f->q->base);
-        return;
-    case QK_LOST_RECALL:
-        qk_str_addf(out, "%s has lost recall of %s; %s; %s.\n", f->q->tuned, f->q->base, causes[d->culprit],
-                    repairs[d->repair]);
-        return;
-    default:
-        qk_str_addf(out, "What %s has lost of %s was not measured: no recall of both is in the run.\n", f->q->tuned,
-                    f->q->base);
+    const char *base = f->q->base, *tuned = f->q->tuned;
+    if (d->lost == QK_LOST_SAME) {
+        qk_str_addf(out, "Nothing was lost: the weights of %s are those of %s.\n", tuned, base);
+    } else if (d->lost == QK_LOST_NONE) {
+        qk_str_addf(out, "Nothing was lost: the recall of %s did not fall below that of %s beyond chance.\n", tuned,
+                    base);
+    } else if (d->lost == QK_LOST_UNKNOWN) {
+        qk_str_addf(out, "What %s has lost against %s was not measured: the run has no recall of both.\n", tuned, base);
+    } else {
+        qk_str_addf(out, "%s finds %.0f %% of the needles, %s found %.0f %%; %s; ", tuned, 100.0 * f->tuned.p, base,
+                    100.0 * f->base.p, causes[d->culprit]);
+        add_price(out, f, d->repair);
+        qk_str_add(out, ".\n");
     }
 }
 
@@ -213,33 +228,43 @@ static void add_control(struct qk_str *out, const struct facts *f, enum qk_contr
     }
 }
 
+/* "94 % (70 to 118)": Newcombe's interval of what came back, over the loss. */
+static void add_share(struct qk_str *out, const struct facts *f, enum qk_control control)
+{
+    double lost = f->control[QK_CONTROL_BASE].p - f->control[QK_CONTROL_TUNED].p;
+    struct qk_rate_change back = qk_rate_less(&f->control[control], &f->control[QK_CONTROL_TUNED]);
+    qk_str_addf(out, "%.0f %% (%.0f to %.0f)", 100.0 * back.value / lost, 100.0 * back.lo / lost,
+                100.0 * back.hi / lost);
+}
+
 static void add_cause(struct qk_str *out, const struct facts *f, enum qk_culprit culprit)
 {
     if (culprit == QK_CULPRIT_UNKNOWN) {
         return;
     }
-    double own = share_of(f, QK_CONTROL_QK), rest = share_of(f, QK_CONTROL_ALL_BUT_QK);
+    double rest = share_of(f, QK_CONTROL_ALL_BUT_QK);
     qk_str_addf(out,
                 "Cause: is drift of Q and K the main cause? %s: putting back Q and K of all layers and nothing else "
-                "returns %.0f %% of the lost recall",
-                qk_culprit_name(culprit), 100.0 * own);
+                "returns ",
+                culprit == QK_CULPRIT_PARTLY ? "In part"
+                : culprit == QK_CULPRIT_QK   ? "Yes"
+                                             : "No");
+    add_share(out, f, QK_CONTROL_QK);
+    qk_str_add(out, " of the lost recall");
     if (!isnan(rest)) {
-        qk_str_addf(out, ", putting back everything else %.0f %%", 100.0 * rest);
+        qk_str_add(out, "; putting back everything but Q and K returns ");
+        add_share(out, f, QK_CONTROL_ALL_BUT_QK);
     }
     qk_str_add(out, culprit == QK_CULPRIT_QK && rest >= half
-                        ? ". Either is enough: the parts fail together, and no part is the only cause."
+                        ? ". Either is enough: what was lost is the fit between the two."
                         : ".");
-    qk_str_addf(out, " Recall of %.0f cases (not those above), as tuned: ", f->control[QK_CONTROL_TUNED].n);
+    qk_str_addf(out, " Recall of %.0f cases (others than above), all as tuned: ", f->control[QK_CONTROL_TUNED].n);
     add_interval(out, &f->control[QK_CONTROL_TUNED]);
-    qk_str_add(out, "; base:");
-    struct qk_str parts = {0};
-    add_interval(&parts, &f->control[QK_CONTROL_BASE]);
-    qk_str_addf(out, " %s;", parts.failed ? "" : parts.s);
-    out->failed = out->failed || parts.failed;
-    qk_str_release(&parts);
+    qk_str_addc(out, ';');
+    add_control(out, f, QK_CONTROL_BASE, "all as the base");
     add_control(out, f, QK_CONTROL_SOFTMAX_QK, "Q and K of the softmax layers put back");
     add_control(out, f, QK_CONTROL_QK, "of all layers");
-    add_control(out, f, QK_CONTROL_ALL_BUT_QK, "all else");
+    add_control(out, f, QK_CONTROL_ALL_BUT_QK, "everything but Q and K");
     if (!out->failed && out->s[out->len - 1] == ';') {
         out->s[out->len - 1] = '.';
     }
@@ -253,7 +278,11 @@ static void add_repair(struct qk_str *out, const struct facts *f, enum qk_repair
     }
     struct qk_rate_change gain = qk_rate_less(&f->restored, &f->tuned);
     struct qk_rate_change cost = qk_rate_less(&f->restored_reasoning, &f->tuned_reasoning);
-    qk_str_addf(out, "Repair: %s has recall ", f->q->restored);
+    qk_str_addf(out, "Repair: %s", f->q->restored);
+    if (f->plan != NULL) {
+        qk_str_addf(out, " (what is put back of Q and K, by layer: %s)", f->plan);
+    }
+    qk_str_add(out, " has recall ");
     add_interval(out, &f->restored);
     qk_str_addf(out, ", %+.1f points (%+.1f to %+.1f) against %s, on %.0f cases that nothing was chosen by.",
                 100.0 * gain.value, 100.0 * gain.lo, 100.0 * gain.hi, f->q->tuned, f->restored.n);

@@ -131,7 +131,7 @@ static void add_needle(struct qk_str *out, const struct qk_named_head *h)
 
 static void add_range(struct qk_str *out, const struct qk_named_head *h)
 {
-    qk_str_addf(out, "%zu.%zu (at least %.0f %%)", h->layer, h->head, 100.0 * h->value);
+    qk_str_addf(out, "%zu.%zu (%.0f %%)", h->layer, h->head, 100.0 * h->value);
 }
 
 static void add_drift(struct qk_str *out, const struct qk_named_head *h)
@@ -162,8 +162,8 @@ void qk_diagnosed_heads_add(const struct qk_diagnosed_heads *heads, struct qk_st
         return;
     }
     qk_str_add(out, "Where:");
-    add_heads(out, &heads->needle, "heads (layer.head) whose attention on the needle fell", add_needle);
-    add_heads(out, &heads->range, "heads that look less far", add_range);
+    add_heads(out, &heads->needle, "attention on the needle fell in heads (layer.head)", add_needle);
+    add_heads(out, &heads->range, "Less far, at least by so much, look", add_range);
     if (!isnan(heads->median_drift)) {
         qk_str_addf(out, " The routing form of Q and K moved by %.1f %% in the median head",
                     100.0 * heads->median_drift);

@@ -152,3 +152,19 @@ enum qk_code qk_rates_control(const struct qk_table *table, enum qk_control cont
     *ret_reasoning = reasoning;
     return QK_OK;
 }
+
+enum qk_code qk_rates_plan(const struct qk_table *table, const char **ret, struct qk_err *err)
+{
+    enum { CONTROL, SEARCH };
+    const struct qk_node *labels = NULL, *stages = NULL, *chosen = NULL;
+    const char *plan = NULL;
+    QK_TRY(find_array(table, "/recommend/measured/variant", QK_TYPE_STR, SIZE_MAX, &labels, err));
+    size_t n = labels == NULL ? 0 : labels->n_values;
+    QK_TRY(find_column(table, "stage", QK_TYPE_U8, n, &stages, err));
+    QK_TRY(find_column(table, "chosen", QK_TYPE_U8, n, &chosen, err));
+    for (size_t i = 0; stages != NULL && chosen != NULL && i < n; i++) {
+        plan = chosen->v.u8[i] == 1 && stages->v.u8[i] <= SEARCH ? labels->v.str[i] : plan;
+    }
+    *ret = plan;
+    return QK_OK;
+}

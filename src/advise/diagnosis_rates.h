@@ -43,5 +43,7 @@ enum qk_control {
 /* On the calibration cases. */
 enum qk_code qk_rates_control(const struct qk_table *table, enum qk_control control, struct qk_rate *ret_recall,
                               struct qk_rate *ret_reasoning, struct qk_err *err) QK_CHECKED;
+/* What the measured plan does, "1 restore, 5 blend 0.25"; NULL without one. Borrowed from the table. */
+enum qk_code qk_rates_plan(const struct qk_table *table, const char **ret, struct qk_err *err) QK_CHECKED;
 
 #endif

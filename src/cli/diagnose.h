@@ -58,5 +58,11 @@ const struct qk_diagnose_step *qk_diagnose_step_at(size_t i);
 /* The whole command line, --resume left out. */
 enum qk_code qk_diagnose_step_words(const struct qk_diagnose *d, const struct qk_diagnose_step *step,
                                     struct qk_diagnose_words *ret, struct qk_err *err) QK_CHECKED;
+/* Runs a command line as a child of this program: its output goes to DIR/steps/NAME.txt and to standard error. Its exit
+ * status becomes the code. */
+enum qk_code qk_diagnose_run_words(struct qk_diagnose *d, const char *name, const struct qk_diagnose_words *words,
+                                   struct qk_err *err) QK_CHECKED;
+/* Runs the wanted steps that are, or are not, closing ones, but for those that are complete. */
+enum qk_code qk_diagnose_do_steps(struct qk_diagnose *d, bool closing, struct qk_err *err) QK_CHECKED;
 
 #endif
