@@ -1,6 +1,6 @@
 """`make bench`: what qkscope costs, as ratios against its peers and against this machine's ceilings, in one run.
 
-usage: bench.py BUILD_DIR [--part drift|forward] [--layers N] [--dir DIR]
+usage: bench.py BUILD_DIR [--part drift|forward|restore|recall] [--layers N] [--dir DIR]
 
 drift: makes a synthetic pair with HypeNet-9B's layer shapes, measures memory bandwidth and matrix-product rate, then
 times `qkscope drift` and the numpy/scipy peer (peer_drift.py) on the same files, warm in the page cache, on all cores.
@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 
+import bench_recall
 import bench_restore
 
 K, HIDDEN, HEADS, KV_HEADS = 128, 4096, 32, 8
@@ -173,7 +174,11 @@ def report_restore(_args, bench, qkscope, _here, work):
     bench_restore.report(qkscope, os.path.join(work, "base"), os.path.join(work, "tuned"), work)
 
 
-PARTS = {"drift": report_drift, "forward": report_forward, "restore": report_restore}
+def report_recall(args, _bench, _qkscope, _here, work):
+    bench_recall.report(args.build, work)
+
+
+PARTS = {"drift": report_drift, "forward": report_forward, "restore": report_restore, "recall": report_recall}
 
 if __name__ == "__main__":
     main()
