@@ -39,13 +39,10 @@ static enum qk_code findings_page(struct qk_str *out, struct qk_err *err)
 }
 
 static const struct page_kind kinds[] = {
-    {"man", man_overview, qk_man_command},
-    {"markdown", qk_markdown_overview, qk_markdown_command},
-    {"completion", qk_completion_bash, NULL},
-    {"commands", command_names, NULL},
-    {"rules", qk_markdown_rules, NULL},
-    {"findings", findings_page, NULL},
-    {NULL, NULL, NULL},
+    {"man", man_overview, qk_man_command},    {"markdown", qk_markdown_overview, qk_markdown_command},
+    {"completion", qk_completion_bash, NULL}, {"completion-zsh", qk_completion_zsh, NULL},
+    {"commands", command_names, NULL},        {"rules", qk_markdown_rules, NULL},
+    {"findings", findings_page, NULL},        {NULL, NULL, NULL},
 };
 
 static enum qk_code make(struct qk_cli *cli, const struct page_kind *kind, struct qk_str *out, struct qk_err *err)
@@ -78,11 +75,11 @@ static enum qk_code run(struct qk_cli *cli, struct qk_err *err)
 
 const struct qk_command qk_cmd_docs = {
     .name = "docs",
-    .summary = "print man pages, Markdown pages or the completion script",
+    .summary = "print man pages, Markdown pages or completion scripts",
     .operands = "KIND [COMMAND]",
     .min_operands = 1,
     .max_operands = 2,
-    .description = "KIND is man, markdown, completion, commands, rules or findings.",
+    .description = "KIND is man, markdown, completion, completion-zsh, commands, rules or findings.",
     .run = run,
     .hidden = true,
 };

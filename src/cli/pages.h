@@ -14,7 +14,8 @@ enum qk_code qk_markdown_overview(struct qk_str *out, struct qk_err *err) QK_CHE
 enum qk_code qk_markdown_command(struct qk_str *out, const struct qk_command *command, struct qk_err *err) QK_CHECKED;
 /* docs/checkpoint-rules.md */
 enum qk_code qk_markdown_rules(struct qk_str *out, struct qk_err *err) QK_CHECKED;
-/* A bash completion script for all commands. */
+/* Completion scripts for all commands: one to be sourced by bash, one for a directory of zsh's fpath (_qkscope). */
 enum qk_code qk_completion_bash(struct qk_str *out, struct qk_err *err) QK_CHECKED;
+enum qk_code qk_completion_zsh(struct qk_str *out, struct qk_err *err) QK_CHECKED;
 
 #endif
