@@ -54,8 +54,12 @@ static struct cells cells_of(const struct qk_run_view *view, const struct panel 
 
 static struct qk_heatmap map_of(const struct cells *cells)
 {
-    return (struct qk_heatmap){cells->view->n_layers, cells->drift.n_heads > 0 ? cells->drift.n_heads : 1,
-                               cells->panel->metric, cell_at, cells, NULL};
+    return (struct qk_heatmap){cells->view->n_layers,
+                               cells->drift.n_heads > 0 ? cells->drift.n_heads : 1,
+                               cells->panel->metric,
+                               cell_at,
+                               cells,
+                               NULL};
 }
 
 /* One scale for all panels and all checkpoints of the run, so that pictures can be compared. */

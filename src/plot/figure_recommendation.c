@@ -20,11 +20,6 @@ static const struct action_style {
 };
 enum { N_ACTIONS = sizeof actions / sizeof actions[0], BAR_MIN_LAYERS = 4 };
 
-static const struct qk_legend action_legend[] = {{"restore", QK_INK_RESTORED, NULL, 0},
-                                                 {"align", QK_INK_ALIGN, NULL, 0},
-                                                 {"keep", QK_INK_PLAIN, NULL, 0},
-                                                 {NULL, NULL, NULL, 0}};
-
 static const struct series {
     const char *path;
     const char *colour;
@@ -126,6 +121,24 @@ static void plot_parts(struct qk_sheet *sheet, const struct qk_run_view *view)
     }
 }
 
+/* The actions that the plan has. */
+static void action_legend(const struct qk_run_view *view, struct qk_legend ret[N_ACTIONS + 1])
+{
+    const struct qk_node *score = dataset(view->table, "/recommend/score", QK_TYPE_F64);
+    const struct qk_node *action = dataset(view->table, "/recommend/action", QK_TYPE_U8);
+    size_t n = 0;
+    for (size_t a = 0; a < N_ACTIONS; a++) {
+        bool there = false;
+        for (size_t l = 0; l < view->n_layers; l++) {
+            there = there || (action->v.u8[l] == a && isfinite(score->v.f64[l]));
+        }
+        if (there) {
+            ret[n++] = (struct qk_legend){actions[a].title, actions[a].colour, NULL, 0};
+        }
+    }
+    ret[n] = (struct qk_legend){NULL, NULL, NULL, 0};
+}
+
 static struct qk_range range_of(const struct qk_run_view *view, bool parts)
 {
     struct qk_range range = {0};
@@ -172,7 +185,9 @@ static enum qk_code draw(struct qk_sheet *sheet, const struct qk_run_view *view,
                            .axis = 0.15,
                            .foot = QK_GRID_FOOT + QK_GRID_NOTE};
     qk_grid_place(sheet, &grid, qk_head_height(view));
-    set_panel(sheet, view, &grid, 0, &scores, action_legend);
+    struct qk_legend legend[N_ACTIONS + 1];
+    action_legend(view, legend);
+    set_panel(sheet, view, &grid, 0, &scores, legend);
     qk_head_draw(sheet, view, QK_HEAD_STRIP);
     qk_sheet_text(sheet, 0.15, 0.2, "left", "scored by @; no bar: not considered", names,
                   "textcolor rgb '" QK_INK_FAINT "'");

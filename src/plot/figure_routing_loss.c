@@ -52,8 +52,12 @@ static struct cells cells_of(const struct qk_run_view *view, const struct panel 
 
 static struct qk_heatmap map_of(const struct cells *cells)
 {
-    return (struct qk_heatmap){cells->view->n_layers, cells->value.n_heads > 0 ? cells->value.n_heads : 1,
-                               cells->panel->metric, cell_at, cells, NULL};
+    return (struct qk_heatmap){cells->view->n_layers,
+                               cells->value.n_heads > 0 ? cells->value.n_heads : 1,
+                               cells->panel->metric,
+                               cell_at,
+                               cells,
+                               NULL};
 }
 
 /* One scale for all checkpoints of the run, so that pictures can be compared. *ret_beyond: some values lie outside. */
