@@ -10,6 +10,7 @@
 #include "diagnosis_rates.h"
 
 static const double half = 0.5, clearly_more = 0.1; /* shares of the lost recall */
+static const double negligible = 0.1;               /* of all cases */
 
 /* All that the rules read. */
 struct facts {
@@ -151,6 +152,21 @@ static void add_price(struct qk_str *out, const struct facts *f, enum qk_repair 
     }
 }
 
+/* What was not seen may be there all the same when the cases are few. */
+static void add_no_loss(struct qk_str *out, const struct facts *f)
+{
+    struct qk_rate_change loss = qk_rate_less(&f->base, &f->tuned);
+    if (loss.hi <= negligible) {
+        qk_str_addf(out, "Nothing was lost: the recall of %s did not fall below that of %s beyond chance.\n",
+                    f->q->tuned, f->q->base);
+    } else {
+        qk_str_addf(out,
+                    "No loss was shown, but few cases could hide one: %s finds %.0f %% of the needles, %s found %.0f "
+                    "%%; %.0f cases leave room for a loss of %.0f points.\n",
+                    f->q->tuned, 100.0 * f->tuned.p, f->q->base, 100.0 * f->base.p, f->tuned.n, 100.0 * loss.hi);
+    }
+}
+
 static void add_headline(struct qk_str *out, const struct facts *f, const struct qk_diagnosis *d)
 {
     static const char *const causes[QK_N_CULPRITS] = {
@@ -163,8 +179,7 @@ static void add_headline(struct qk_str *out, const struct facts *f, const struct
     if (d->lost == QK_LOST_SAME) {
         qk_str_addf(out, "Nothing was lost: the weights of %s are those of %s.\n", tuned, base);
     } else if (d->lost == QK_LOST_NONE) {
-        qk_str_addf(out, "Nothing was lost: the recall of %s did not fall below that of %s beyond chance.\n", tuned,
-                    base);
+        add_no_loss(out, f);
     } else if (d->lost == QK_LOST_UNKNOWN) {
         qk_str_addf(out, "What %s has lost against %s was not measured: the run has no recall of both.\n", tuned, base);
     } else {

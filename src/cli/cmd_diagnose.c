@@ -119,9 +119,6 @@ static enum qk_code state_facts(struct qk_diagnose *d, const struct qk_checkpoin
 static enum qk_code take_problems(struct qk_diagnose *d, struct qk_err *err)
 {
     const char *data = qk_cli_value(d->cli, "data"), *test = qk_cli_value(d->cli, "data-test");
-    if (data == NULL && test != NULL) {
-        return qk_fail(err, QK_EUSAGE, "--data-test: goes with --data, the problems to choose by");
-    }
     d->calibration = data;
     d->test = test;
     if (data != NULL && test == NULL) {
@@ -155,6 +152,9 @@ static enum qk_code begin(struct qk_diagnose *d, const struct qk_checkpoint_inpu
     d->tuned_name = qk_arena_strdup(qk_cli_arena(d->cli), inputs->inputs[1].name);
     if (d->base_name == NULL || d->tuned_name == NULL) {
         return qk_fail_nomem(err, "checkpoint names");
+    }
+    if (qk_cli_value(d->cli, "data-test") != NULL && qk_cli_value(d->cli, "data") == NULL) {
+        return qk_fail(err, QK_EUSAGE, "--data-test: goes with --data, the problems to choose by");
     }
     QK_TRY(make_directory(d, err));
     QK_TRY(qk_diagnose_state_open(d->dir, qk_cli_resume(d->cli), qk_cli_arena(d->cli), &d->state, &resumed, err));

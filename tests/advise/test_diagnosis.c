@@ -184,6 +184,26 @@ static void identical_weights_are_told(void **state)
     release(&m);
 }
 
+static void few_cases_are_not_enough_for_nothing(void **state)
+{
+    (void)state;
+    struct made m = make(MADE_DRIFT);
+    add_recall(m.table, "base", 40);
+    add_recall(m.table, "tuned", 20);
+    static const char *const counts[] = {"/niah/base/n", "/niah/tuned/n"};
+    for (size_t c = 0; c < 2; c++) {
+        struct qk_node *n = made_node(m.table, counts[c]);
+        for (size_t i = 0; i < n->n_values; i++) {
+            n->v.i64[i] = i == 0 ? 4 : 0;
+        }
+    }
+    diagnose(&m, NULL);
+    assert_int_equal(m.d.lost, QK_LOST_NONE);
+    assert_says(&m, "No loss was shown, but few cases could hide one");
+    assert_says(&m, "tuned finds 50 % of the needles, base found 100 %; 4 cases leave room for a loss of 85 points");
+    release(&m);
+}
+
 /* s3: 40 of 40 -> 10, restored 35; by what the controls say. */
 static struct made lost(double all_qk, double all_but)
 {
@@ -358,6 +378,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_run_without_recall_claims_nothing),
         cmocka_unit_test(a_fall_within_chance_is_no_loss),
+        cmocka_unit_test(few_cases_are_not_enough_for_nothing),
         cmocka_unit_test(identical_weights_are_told),
         cmocka_unit_test(the_cause_follows_from_the_controls),
         cmocka_unit_test(no_loss_in_the_controls_gives_no_cause),
