@@ -40,7 +40,10 @@ static enum qk_code finding_text(const struct qk_finding *f, struct qk_arena *ar
                                  struct qk_err *err)
 {
     struct qk_str text = {0};
-    qk_str_add(&text, f->rule->title);
+    const char *title = f->rule->title;
+    bool is_word = title[0] >= 'a' && title[0] <= 'z';
+    qk_str_addc(&text, is_word ? (char)(title[0] - 'a' + 'A') : title[0]);
+    qk_str_add(&text, title + 1);
     add_places(&text, f);
     qk_str_addf(&text, ". %s", f->rule->advice);
     char *kept = text.failed ? NULL : qk_arena_strdup(arena, text.s);

@@ -29,7 +29,7 @@ function axisTicks(n, text) {
   return Array.from({ length: n }, (_, i) => i).filter((i) => i % every === 0).map((i) => ({ at: i, text: text(i) }));
 }
 
-function curveChart(series, title, xLabel, tickText, caption) {
+function curveChart(series, { title, xLabel, yLabel }, tickText, caption) {
   const n = Math.max(...series.map((one) => one.points.length));
   const most = Math.max(...series.flatMap((one) => one.points.map((point) => point.y ?? 0)), 1e-12);
   const ticks = roundTicks(0, most * 1.05, 4);
@@ -38,29 +38,29 @@ function curveChart(series, title, xLabel, tickText, caption) {
     legendOf(series.map((one) => one.name)),
     drawChart(series, {
       label: `${title}, ${caption}: ${series.map((one) => one.name).join(", ")}`,
-      xLabel, xTicks: axisTicks(n, tickText), xRange: [0, Math.max(n - 1, 1)],
+      xLabel, yLabel, xTicks: axisTicks(n, tickText), xRange: [0, Math.max(n - 1, 1)],
       yRange: [0, most * 1.05], yTicks: ticks, yText: (value) => formatNumber(value, 2),
     }));
 }
 
 const curves = [
   {
-    group: "probe", metric: "distance_histogram", title: "How far the head looks", xLabel: "distance in tokens (log₂ bins)",
+    group: "probe", metric: "distance_histogram", title: "How far the head looks", xLabel: "distance in tokens (log₂ bins)", yLabel: "share of attention",
     tick: (array, i) => formatTokens(valueAt(arrayAt("/model/bin_low"), i) ?? i),
     point: (array, i) => `distance ${binText(i)}`,
   },
   {
-    group: "probe", metric: "tail_mass", title: "Attention beyond a window", xLabel: "window in tokens",
+    group: "probe", metric: "tail_mass", title: "Attention beyond a window", xLabel: "window in tokens", yLabel: "share of attention",
     tick: (array, i) => formatTokens(coordinateAt(array, 2, i)),
     point: (array, i) => `beyond ${coordinateAt(array, 2, i)} tokens`,
   },
   {
-    group: "drift", metric: "qk_distance_drift", title: "Drift of the routing form by distance", xLabel: "distance τ in tokens",
+    group: "drift", metric: "qk_distance_drift", title: "Drift of the routing form by distance", xLabel: "distance τ in tokens", yLabel: "relative drift",
     tick: (array, i) => formatTokens(coordinateAt(array, 2, i)),
     point: (array, i) => `τ = ${coordinateAt(array, 2, i)}`,
   },
   {
-    group: "drift", metric: "qk_band_drift", title: "Drift by frequency pair", xLabel: "pair, from fast to slow",
+    group: "drift", metric: "qk_band_drift", title: "Drift by frequency pair", xLabel: "pair, from fast to slow", yLabel: "relative drift",
     tick: (array, i) => String(coordinateAt(array, 2, i)),
     point: (array, i) => `pair ${coordinateAt(array, 2, i)}`,
   },
@@ -104,13 +104,13 @@ function drawHead(place, layer, head) {
   const caption = `layer ${layerName(layer)}, head ${head}`;
   const charts = curves.map((curve) => {
     const series = linesOf(curve.group, curve.metric, layer, head, checkpoints, curve.point);
-    return series.length === 0 ? null : curveChart(series, curve.title, curve.xLabel, (i) => curve.tick(series[0].array, i), caption);
+    return series.length === 0 ? null : curveChart(series, curve, (i) => curve.tick(series[0].array, i), caption);
   });
   const numbers = headNumbers(layer, head);
   const kind = layerKind(layer);
   place.replaceChildren(...[
     html("h3", {}, `Layer ${layerName(layer)}, head ${head}${kind ? ` · ${kind}` : ""}`),
-    ...charts,
+    html("div", { class: "tiles" }, ...charts.filter((one) => one !== null)),
     charts.every((one) => one === null) ? html("p", { class: "absent" }, "The run has no curves of this head.") : null,
     numbers,
   ].filter((node) => node !== null));

@@ -57,14 +57,14 @@ function roundTicks(lo, hi, n) {
 
 // A strip of the palette with its range, for a map.
 function colourStrip(palette, lo, hi, label) {
-  const strip = svg("svg", { viewBox: "0 0 640 34", role: "img", "aria-label": `Colours from ${formatNumber(lo)} to ${formatNumber(hi)}: ${label}` });
+  const strip = svg("svg", { viewBox: "0 0 330 34", class: "strip", role: "img", "aria-label": `Colours from ${formatNumber(lo)} to ${formatNumber(hi)}: ${label}` });
   for (let i = 0; i < 64; i++) {
-    strip.append(svg("rect", { x: 170 + i * 4, y: 2, width: 4.3, height: 12, fill: colourAt(palette, i / 63).fill }));
+    strip.append(svg("rect", { x: 42 + i * 3, y: 2, width: 3.3, height: 12, fill: colourAt(palette, i / 63).fill }));
   }
   strip.append(
-    svg("text", { x: 164, y: 12, "text-anchor": "end" }, formatNumber(lo, 3)),
-    svg("text", { x: 432, y: 12 }, formatNumber(hi, 3)),
-    svg("text", { x: 170, y: 29, class: "tick" }, label),
+    svg("text", { x: 36, y: 12, "text-anchor": "end" }, formatNumber(lo, 3)),
+    svg("text", { x: 240, y: 12 }, formatNumber(hi, 3)),
+    svg("text", { x: 42, y: 29, class: "tick" }, label),
   );
   return strip;
 }
@@ -76,7 +76,7 @@ function legendOf(names) {
   }));
 }
 
-const chart = { width: 420, height: 210, left: 48, right: 12, top: 10, bottom: 40 };
+const chart = { width: 420, height: 210, left: 48, right: 12, top: 24, bottom: 40 };
 
 function chartAxes(picture, options, x, y) {
   const bottom = chart.height - chart.bottom;
@@ -95,6 +95,7 @@ function chartAxes(picture, options, x, y) {
   picture.append(
     svg("path", { class: "axis", d: `M${chart.left} ${chart.top}V${bottom}H${chart.width - chart.right}` }),
     svg("text", { class: "unit", x: (chart.left + chart.width - chart.right) / 2, y: chart.height - 6, "text-anchor": "middle" }, options.xLabel),
+    svg("text", { class: "unit", x: 4, y: 12 }, options.yLabel),
   );
 }
 
@@ -115,7 +116,7 @@ function chartPoint(series, point, x, y) {
 }
 
 // Lines or points. series: [{name, colour, broken, line, points: [{x, y, text, label, xRange, yRange}]}]; points
-// without a value are left out and break the line. options: label, xLabel, xTicks, yTicks, xRange, yRange, yText.
+// without a value are left out and break the line. options: label, xLabel, yLabel, xTicks, yTicks, xRange, yRange, yText.
 function drawChart(series, options) {
   const x = (value) => chart.left + ((value - options.xRange[0]) / (options.xRange[1] - options.xRange[0] || 1)) * (chart.width - chart.left - chart.right);
   const y = (value) => chart.height - chart.bottom - ((value - options.yRange[0]) / (options.yRange[1] - options.yRange[0] || 1)) * (chart.height - chart.top - chart.bottom);

@@ -212,4 +212,11 @@ function startHeads() {
   heads.metric = wanted.find((name) => have.includes(name)) ?? have[0];
   [heads.layer, heads.head] = firstHead();
   drawHeads(false);
+  let width = mapWidth(0.55);
+  window.addEventListener("resize", () => {
+    if (mapWidth(0.55) !== width) {
+      width = mapWidth(0.55);
+      drawHeads(false);
+    }
+  });
 }

@@ -2,10 +2,16 @@
 
 let mapsDrawn = 0;
 
-const mapSize = { width: 640, left: 62, top: 6, bottom: 36 };
+const mapSize = { left: 62, top: 6, bottom: 36 };
 
-function mapLayout(rows, columns) {
-  const room = mapSize.width - mapSize.left - 8;
+// As wide as its place, so that its text keeps its size on a narrow screen.
+function mapWidth(share) {
+  const page = document.querySelector("main").clientWidth || 640;
+  return Math.round(Math.min(640, Math.max(300, page < 800 ? page - 48 : page * share)));
+}
+
+function mapLayout(rows, columns, width) {
+  const room = width - mapSize.left - 8;
   return {
     w: Math.min(room / columns, 64),
     h: Math.max(Math.min(520 / rows, 30), 7),
@@ -54,14 +60,15 @@ function frameAt(className, size, r, c) {
 }
 
 // options: rows, columns (labels), rowTitle, columnTitle, label, value(r, c) or null, colour(value), describe(r, c),
-// cellText(value), picked [r, c] or null, onpick(r, c), tilted. Gives the map with its line of text below.
+// cellText(value), share (of the page's width, 0.55), picked [r, c] or null, onpick(r, c), tilted. Gives the map with its line of text below.
 function drawMap(options) {
   const id = `map${++mapsDrawn}`;
-  const size = mapLayout(options.rows.length, options.columns.length);
+  const room = mapWidth(options.share ?? 0.55);
+  const size = mapLayout(options.rows.length, options.columns.length, room);
   const height = mapSize.top + options.rows.length * size.h + (options.tilted ? 78 : mapSize.bottom);
-  const width = Math.min(mapSize.width, Math.max(mapSize.left + options.columns.length * size.w + 8, 240));
+  const width = Math.min(room, Math.max(mapSize.left + options.columns.length * size.w + 8, 240));
   const readout = html("p", { class: "readout", id: `${id}-text`, "aria-live": "polite" });
-  const picture = svg("svg", { class: "grid-map", viewBox: `0 0 ${width} ${height}`, role: "grid", tabindex: 0, "aria-label": options.label, "aria-describedby": `${id}-text`, style: `max-width: ${width * 1.25}px` });
+  const picture = svg("svg", { class: "grid-map", viewBox: `0 0 ${width} ${height}`, role: "grid", tabindex: 0, "aria-label": options.label, "aria-describedby": `${id}-text`, style: `max-width: ${Math.round(width * 1.15)}px` });
   let at = options.picked ?? [0, 0];
   let ring = null;
 

@@ -15,12 +15,12 @@ function recallMap(name, score, count, task) {
     html("h4", {}, name),
     drawMap({
       rows: depths.map((depth) => formatNumber(depth, 2)), columns: lengths.map(formatTokens),
-      rowTitle: "depth of the needle", columnTitle: "length in tokens",
+      rowTitle: "depth", columnTitle: "length in tokens",
       label: `Recall of ${name} in task ${coordinateAt(score, 0, task)} by depth and length. Arrow keys move.`,
       value: (d, l) => valueAt(score, ...at(d, l)),
       colour: (value) => colourAt(viridis, value),
       cellText: (value) => String(Math.round(100 * value)),
-      describe, picked: null,
+      describe, picked: null, share: 0.4,
     }));
 }
 
@@ -100,12 +100,11 @@ function tradeOffChart(title, points) {
     };
   });
   const shares = [0, 0.25, 0.5, 0.75, 1];
-  const least = Math.min(...points.map((one) => one.x));
   return html("figure", { class: "tile" },
     html("h4", {}, title),
     drawChart(series, {
       label: `${title}: ${points.map((one) => `${one.name} recall ${formatShare(one.y)} reasoning ${formatShare(one.x)}`).join("; ")}`,
-      xLabel: "reasoning (right answers, percent) →  recall (percent) ↑", xRange: [0, least < 0.6 ? 1.12 : 1.12], yRange: [0, 1.06],
+      xLabel: "reasoning: right answers, percent", yLabel: "recall, percent", xRange: [0, 1.12], yRange: [0, 1.06],
       xTicks: shares.map((share) => ({ at: share, text: String(100 * share) })), yTicks: shares, yText: (share) => String(100 * share),
     }));
 }

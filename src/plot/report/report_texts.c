@@ -224,6 +224,36 @@ static void add_plan_table(const struct qk_table *table, const struct qk_node *a
     qk_html_table_end(out);
 }
 
+/* "Restore layer 2, layer 5. Keep the other 6 that were considered." */
+static void add_plan_sentence(const struct qk_table *table, const struct qk_node *action, struct qk_str *out)
+{
+    static const char *const words[] = {"", "Restore", "Align", "Blend"};
+    const struct qk_node *layers = qk_table_find(table, "/model/layer");
+    const struct qk_node *score = qk_table_find(table, "/recommend/score");
+    size_t n_kept = 0, n_changed = 0;
+    qk_str_add(out, "<p class=\"verdict\">");
+    for (size_t a = 1; a < sizeof words / sizeof words[0]; a++) {
+        size_t n = 0;
+        for (size_t l = 0; l < action->n_values; l++) {
+            if (qk_report_value(action, l) == (double)a) {
+                qk_str_addf(out, "%s layer %.0f", n == 0 ? words[a] : ",", qk_report_value(layers, l));
+                n++;
+            }
+        }
+        qk_str_add(out, n > 0 ? ". " : "");
+        n_changed += n;
+    }
+    for (size_t l = 0; l < action->n_values; l++) {
+        n_kept += qk_report_value(action, l) == 0 && isfinite(qk_report_value(score, l));
+    }
+    if (n_changed == 0) {
+        qk_str_add(out, "Leave every layer as it is.");
+    } else if (n_kept > 0) {
+        qk_str_addf(out, "Keep the other %zu that were considered.", n_kept);
+    }
+    qk_str_add(out, "</p>\n");
+}
+
 void qk_report_plan(const struct qk_report_page *page, struct qk_str *out)
 {
     const struct qk_node *action = qk_table_find(page->table, "/recommend/action");
@@ -232,6 +262,9 @@ void qk_report_plan(const struct qk_report_page *page, struct qk_str *out)
         add_hint(page, "This run holds no plan. One is made from its measurements by", "qkscope recommend ",
                  " -o plan.json --store with-plan.h5", out);
         return;
+    }
+    if (action != NULL && action->n_dims == 1) {
+        add_plan_sentence(page->table, action, out);
     }
     if (plan != NULL) {
         qk_str_add(out, "<div id=\"plan-units\"></div>\n");

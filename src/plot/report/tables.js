@@ -106,6 +106,9 @@ function enhanceTable(table) {
   }
   table.dataset.ready = "yes";
   [...table.tHead.rows[0].cells].forEach((header, column) => {
+    if (table.tBodies[0].rows[0]?.cells[column]?.classList.contains("number")) {
+      header.classList.add("number");
+    }
     header.replaceChildren(html("button", { type: "button", onclick: () => sortBy(table, column, header) }, header.textContent));
   });
   const count = html("span", { class: "count", role: "status" });
@@ -199,5 +202,8 @@ function startPlan() {
     html("td", { class: "reason" }, unit.reason ?? ""),
     html("td", { class: "evidence" }, evidenceText(unit.evidence)),
   ]);
+  if (plan.units.every((unit) => unit.kv_groups === "all")) {
+    document.getElementById("plan-layers")?.closest(".scroll").remove(); // the same, without reasons
+  }
   place.append(dataTable("plan-table", "The plan, unit by unit", ["layer", "KV groups", "tensors", "action", "score", "reason", "evidence"], rows));
 }
