@@ -1,13 +1,14 @@
 # A thin front for meson. `make demo` and `make test` do everything from a fresh checkout on.
 #   make test SANITIZE=address,undefined   builds and tests with sanitizers, in build-asan
 #   make install [PREFIX=/usr] [DESTDIR=…]
+#   make deb       a Debian package of it, in the build directory
 BUILD := $(if $(SANITIZE),$(if $(findstring thread,$(SANITIZE)),build-tsan,build-asan),build)
 SETUP := $(if $(SANITIZE),-Db_sanitize=$(SANITIZE) -Db_lundef=false)
 SLOWER := $(if $(SANITIZE),--timeout-multiplier=5)
 export UBSAN_OPTIONS := halt_on_error=1:print_stacktrace=1
 
 .NOTPARALLEL:
-.PHONY: build packages test-packages bench-packages demo test bench install format docs clean
+.PHONY: build packages test-packages bench-packages demo test bench install deb format docs clean
 
 build: packages
 	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) $(SETUP)
@@ -34,6 +35,10 @@ bench: bench-packages build
 install: build
 	@$(if $(PREFIX),meson configure $(BUILD) -Dprefix=$(PREFIX))
 	@meson install -C $(BUILD)
+
+deb: build
+	@sh .ci/packages deb
+	@sh .ci/deb $(BUILD)
 
 format:
 	@find src analyses tests -name '*.[ch]' -exec clang-format-14 -i {} +
