@@ -279,7 +279,7 @@ void qk_distance_panels_draw(struct qk_sheet *sheet, struct qk_distance_panels *
                                                     : panels->n <= 4 * most ? 1.6
                                                                             : 1.2,
                                     .left = 1.1,
-                                    .right = 0.2,
+                                    .right = 0.35,
                                     .gap_x = 0.25,
                                     .title = 0.36,
                                     .axis = 0.12,

@@ -79,7 +79,7 @@ static struct qk_range range_of(const struct qk_run_view *view)
 static double panel_height(size_t n_heads, bool wide)
 {
     double h = (double)n_heads * (wide ? 0.14 : 0.09) + 0.6;
-    double lo = 1.15, hi = wide ? 5.2 : 3.4;
+    double lo = wide ? 2.4 : 1.15, hi = wide ? 5.2 : 3.4;
     return h < lo ? lo : h > hi ? hi : h;
 }
 
@@ -94,26 +94,29 @@ static void add_notes(struct qk_sheet *sheet, const struct qk_heatmap_seen *seen
     }
 }
 
+/* The colour bar's place: right of all panels, at most 4.4 cm tall. */
+static struct qk_box bar_of(const struct qk_sheet *sheet, const struct qk_grid *grid)
+{
+    double bottom = qk_grid_box(grid, grid->n - 1).bottom, top = qk_grid_box(grid, 0).top, middle = (bottom + top) / 2;
+    double half = fmin((top - bottom) / 2, 2.2), left = sheet->width - grid->right + 0.15;
+    return (struct qk_box){left, middle - half, left + 0.22, middle + half};
+}
+
 static void draw_panel(struct qk_sheet *sheet, const struct qk_run_view *view, const struct qk_grid *grid, size_t i,
                        const struct qk_range *range, const struct qk_heatmap_seen *seen)
 {
-    struct qk_box box = qk_grid_box(grid, i);
+    struct qk_box box = qk_grid_box(grid, i), bar = bar_of(sheet, grid);
     struct cells cells = cells_of(view, &panels[i]);
     struct qk_heatmap map = map_of(&cells);
     qk_sheet_panel(sheet, box);
     if (i == 0) {
         qk_head_draw(sheet, view, QK_HEAD_STRIP);
         add_notes(sheet, seen);
-        double right = sheet->width - grid->right + 0.15, bottom = sheet->height;
-        for (size_t k = 0; k < grid->n; k++) {
-            bottom = qk_grid_box(grid, k).bottom < bottom ? qk_grid_box(grid, k).bottom : bottom;
-        }
-        double middle = (bottom + box.top) / 2;
-        double half = (box.top - bottom) / 2 < 2.2 ? (box.top - bottom) / 2 : 2.2;
-        qk_sheet_colour_bar(sheet, (struct qk_box){right, middle - half, right + 0.22, middle + half});
-        qk_sheet_text(sheet, sheet->width - 0.2, middle, "center", "relative drift $‖Δ‖ / ‖W‖$", NULL, "rotate by 90");
+        qk_sheet_colour_bar(sheet, bar);
+        qk_sheet_text(sheet, sheet->width - 0.2, (bar.bottom + bar.top) / 2, "center", "relative drift $‖Δ‖ / ‖W‖$",
+                      NULL, "rotate by 90");
     }
-    qk_axis_set(sheet, "cb", range, 4);
+    qk_axis_set(sheet, "cb", range, bar.top - bar.bottom);
     qk_layer_strip_draw(sheet, view, box);
     qk_grid_title(sheet, box, qk_layer_strip_height(view), panels[i].title);
     qk_grid_y_title(sheet, box, 0.85, panels[i].rows);

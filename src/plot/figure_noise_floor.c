@@ -151,8 +151,8 @@ static enum qk_code draw(struct qk_sheet *sheet, const struct qk_run_view *view,
                            .cols = N_PANELS,
                            .panel_height = sheet->wide ? 4.6 : 3.2,
                            .left = 1.4,
-                           .right = 0.4,
-                           .gap_x = sheet->wide ? 1.7 : 0.85,
+                           .right = 0.55,
+                           .gap_x = sheet->wide ? 1.7 : 1.0,
                            .title = 0.44,
                            .foot = QK_GRID_FOOT + 0.75};
     qk_grid_place(sheet, &grid, 0.86);

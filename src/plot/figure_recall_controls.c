@@ -79,7 +79,7 @@ static void mark_tuned(struct qk_sheet *sheet, const struct rows *rows, bool rea
             if (isfinite(v)) {
                 qk_sheet_line(sheet,
                               "set arrow from first %.9g, graph 0 to first %.9g, graph 1 nohead back linewidth 0.7 "
-                              "dashtype (3,3) linecolor rgb '%s'",
+                              "dashtype (4,5) linecolor rgb '%s'",
                               v, v, QK_INK_TUNED);
             }
         }

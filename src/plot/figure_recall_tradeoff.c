@@ -13,7 +13,7 @@
 #include "point_labels.h"
 #include "recall_view.h"
 
-enum { N_PANELS = 2, MAX_NAMES = 16 };
+enum { N_PANELS = 2, MAX_NAMES = 16, BAR_STEPS = 24 };
 
 static const char *const titles[N_PANELS] = {"calibration", "held out"};
 
@@ -88,7 +88,7 @@ static struct axes axes_of(const struct qk_measured *m)
         }
     }
     double room_x = fmax(0.06 * (axes.x_hi - axes.x_lo), 0.01), room_y = fmax(0.06 * (axes.y_hi - axes.y_lo), 0.01);
-    return (struct axes){axes.x_lo - room_x, axes.x_hi + room_x, axes.y_lo - room_y, axes.y_hi + room_y};
+    return (struct axes){axes.x_lo - room_x, axes.x_hi + room_x, axes.y_lo - room_y, axes.y_hi + 1.8 * room_y};
 }
 
 /* "+label", what the tuned checkpoint got back, as text of our own: what could mean something to gnuplot or TeX is left
@@ -105,29 +105,56 @@ static void plain_text(const char *label, char *out, size_t cap)
     out[n] = '\0';
 }
 
-/* Names of the controls, beside their points. places: (n, 2) cm of all points. */
-static void name_controls(struct qk_sheet *sheet, const struct qk_measured *m, size_t panel, const struct axes *axes,
-                          struct qk_box box, double *places)
+/* Points on a sheet that names should keep off: those drawn, and the interval bars as rows of points. */
+struct obstacles {
+    double *at; /* (n, 2) cm */
+    size_t n;
+    struct axes axes;
+    struct qk_box box;
+};
+
+static const double *add_obstacle(struct obstacles *o, double reasoning, double recall)
+{
+    double x = (reasoning - o->axes.x_lo) / (o->axes.x_hi - o->axes.x_lo);
+    double y = (recall - o->axes.y_lo) / (o->axes.y_hi - o->axes.y_lo);
+    double *at = &o->at[2 * o->n++];
+    at[0] = o->box.left + x * (o->box.right - o->box.left);
+    at[1] = o->box.bottom + y * (o->box.top - o->box.bottom);
+    return at;
+}
+
+static void add_bars(struct obstacles *o, const struct qk_rate *x, const struct qk_rate *y)
+{
+    for (size_t k = 0; k <= BAR_STEPS; k++) {
+        double p = (double)k / BAR_STEPS;
+        (void)add_obstacle(o, x->lo + p * (x->hi - x->lo), y->rate);
+        (void)add_obstacle(o, x->rate, y->lo + p * (y->hi - y->lo));
+    }
+}
+
+/* Names of the controls, beside their points. */
+static void name_controls(struct qk_sheet *sheet, const struct qk_measured *m, size_t panel, struct obstacles *o)
 {
     struct qk_point_label labels[MAX_NAMES] = {0};
-    size_t n = 0, n_points = 0;
+    size_t n = 0;
+    o->n = 0;
     for (size_t i = 0; i < m->n; i++) {
         if (!is_drawn(m, i) || panel_of(m, i) != panel) {
             continue;
         }
-        double x = (qk_measured_reasoning_at(m, i).rate - axes->x_lo) / (axes->x_hi - axes->x_lo);
-        double y = (qk_measured_recall_at(m, i).rate - axes->y_lo) / (axes->y_hi - axes->y_lo);
-        places[2 * n_points] = box.left + x * (box.right - box.left);
-        places[2 * n_points + 1] = box.bottom + y * (box.top - box.bottom);
-        if (kind_of(m, i) == CONTROL && n < MAX_NAMES) {
-            labels[n].x = places[2 * n_points];
-            labels[n].y = places[2 * n_points + 1];
+        struct qk_rate x = qk_measured_reasoning_at(m, i), y = qk_measured_recall_at(m, i);
+        enum kind kind = kind_of(m, i);
+        const double *at = add_obstacle(o, x.rate, y.rate);
+        if (kinds[kind].intervals) {
+            add_bars(o, &x, &y);
+        } else if (kind == CONTROL && n < MAX_NAMES) {
+            labels[n].x = at[0];
+            labels[n].y = at[1];
             plain_text(m->label[i], labels[n].text, sizeof labels[n].text);
             n++;
         }
-        n_points++;
     }
-    qk_point_labels_place(labels, n, places, n_points, box);
+    qk_point_labels_place(labels, n, o->at, o->n, o->box);
     qk_point_labels_draw(sheet, labels, n);
 }
 
@@ -251,7 +278,8 @@ static void draw_panels(struct qk_sheet *sheet, const struct qk_measured *m, dou
         qk_sheet_line(sheet, "set bars 0");
         qk_axis_set_percent(sheet, "x", axes.x_lo, axes.x_hi, box.right - box.left, qk_grid_is_lowest(&grid, p));
         qk_axis_set_percent(sheet, "y", axes.y_lo, axes.y_hi, box.top - box.bottom, true);
-        name_controls(sheet, m, p, &axes, box, places);
+        struct obstacles obstacles = {places, 0, axes, box};
+        name_controls(sheet, m, p, &obstacles);
         plot_panel(sheet, m, p);
     }
 }
@@ -260,7 +288,7 @@ static enum qk_code draw(struct qk_sheet *sheet, const struct qk_run_view *view,
 {
     struct qk_measured m;
     (void)qk_measured_of(view->table, &m); /* has_data has seen it */
-    double *places = qk_calloc(m.n + 1, 2 * sizeof *places);
+    double *places = qk_calloc(m.n + 1, (1 + 2 * (BAR_STEPS + 1)) * 2 * sizeof *places);
     if (places == NULL) {
         return qk_fail_nomem(err, "points of a figure");
     }
