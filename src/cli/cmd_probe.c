@@ -158,11 +158,12 @@ static void add_losses(struct qk_str *out, const struct probe_command *p, const 
 
 static void add_text(struct qk_str *out, const struct probe_command *p, size_t i, const struct qk_probe_summary *s)
 {
+    const char *plural = p->set.n == 1 ? "" : "s";
     qk_str_addf(out, "%s: ", p->c.inputs[i].name);
     if (isnan(s->nll)) {
-        qk_str_addf(out, "%zu probes\n", p->set.n);
+        qk_str_addf(out, "%zu probe%s\n", p->set.n, plural);
     } else {
-        qk_str_addf(out, "%.3f nats per token on %zu probes\n", s->nll, p->set.n);
+        qk_str_addf(out, "%.3f nats per token on %zu probe%s\n", s->nll, p->set.n, plural);
     }
     if (s->has_losses) {
         add_losses(out, p, s);

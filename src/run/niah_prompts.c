@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/interrupt.h"
+#include "base/str.h"
 #include "ckpt/json.h"
 #include "niah_set.h"
 #include "provenance.h"
@@ -113,11 +114,12 @@ static enum qk_code read_lines(struct prompt_reader *r, const char *text, size_t
             blank++;
         }
         if (blank < n) {
-            enum qk_code code = qk_json_parse(text + at, n, r->path, &json, err);
-            if (code != QK_OK) {
-                qk_err_context(err, "line %zu", r->line);
-                return code;
-            }
+            struct qk_str source = {0};
+            qk_str_addf(&source, "%s: line %zu", r->path, r->line);
+            enum qk_code code =
+                source.failed ? qk_fail_nomem(err, r->path) : qk_json_parse(text + at, n, source.s, &json, err);
+            qk_str_release(&source);
+            QK_TRY(code);
             code = read_prompt(r, json, err);
             qk_json_free(json);
             QK_TRY(code);

@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/str.h"
 #include "ckpt/json.h"
 #include "probe_run.h"
 
@@ -67,7 +68,9 @@ static enum qk_code read_ids(struct reader *r, const struct qk_json *list, struc
     for (const struct qk_json *item = qk_json_first(list); item != NULL; item = qk_json_next(item), i++) {
         uint64_t id;
         if (!qk_json_u64(item, &id) || id > UINT32_MAX) {
-            return qk_fail(err, QK_EFORMAT, "%s: line %zu: ids: entry %zu is no token id", r->path, r->line, i);
+            return qk_fail(err, QK_EFORMAT,
+                           "%s: line %zu: ids: entry %zu is no token id (expected a whole number below 2^32)", r->path,
+                           r->line, i);
         }
         ids[i] = (uint32_t)id;
     }
@@ -157,11 +160,13 @@ static enum qk_code read_object(struct reader *r, const struct qk_json *object, 
         QK_TRY(read_ids(r, ids, &sequence, err));
     }
     if (sequence.n == 0) {
-        return qk_fail(err, QK_EFORMAT, "%s: line %zu: a probe without tokens", r->path, r->line);
+        return qk_fail(err, QK_EFORMAT, "%s: line %zu: a probe without tokens (expected at least one, found none)",
+                       r->path, r->line);
     }
     if (spans != NULL && qk_json_type(spans) != QK_JSON_NULL) {
         if (qk_json_type(spans) != QK_JSON_ARRAY) {
-            return qk_fail(err, QK_EFORMAT, "%s: line %zu: spans: expected a list", r->path, r->line);
+            return qk_fail(err, QK_EFORMAT, "%s: line %zu: spans: wrong value (expected a list of objects)", r->path,
+                           r->line);
         }
         QK_TRY(read_spans(r, spans, text, encoding, &sequence, err));
     }
@@ -171,11 +176,11 @@ static enum qk_code read_object(struct reader *r, const struct qk_json *object, 
 static enum qk_code read_line(struct reader *r, const char *line, size_t n, struct qk_err *err)
 {
     struct qk_json *json;
-    enum qk_code code = qk_json_parse(line, n, r->path, &json, err);
-    if (code != QK_OK) {
-        qk_err_context(err, "line %zu", r->line);
-        return code;
-    }
+    struct qk_str source = {0};
+    qk_str_addf(&source, "%s: line %zu", r->path, r->line);
+    enum qk_code code = source.failed ? qk_fail_nomem(err, r->path) : qk_json_parse(line, n, source.s, &json, err);
+    qk_str_release(&source);
+    QK_TRY(code);
     struct qk_encoding encoding = {0};
     code = read_object(r, json, &encoding, err);
     qk_encoding_release(&encoding);

@@ -26,7 +26,13 @@ $ printf '{"ids": [0]}\n{"ids": []}\n' >nothing.jsonl
 
 $ qkscope probe $SRC/examples/amnesia/base --tokens nothing.jsonl -o x.h5
 ? 4
-! qkscope: error: nothing.jsonl: line 2: a probe without tokens
+! qkscope: error: nothing.jsonl: line 2: a probe without tokens (expected at least one, found none)
+
+$ printf '{"ids": [0]}\n{"ids": [1, 2\n' >cut.jsonl
+
+$ qkscope probe $SRC/examples/amnesia/base --tokens cut.jsonl -o x.h5
+? 4
+! qkscope: error: cut.jsonl: line 2: not valid JSON at line 1, column 14 (expected ',' or ']', found the end)
 
 $ qkscope probe $SRC/examples/amnesia/base --tokens nowhere.jsonl -o x.h5
 ? 3
@@ -50,13 +56,13 @@ $ qkscope probe $SRC/examples/amnesia/base --tokens far.jsonl -o x.h5
 ! qkscope: error: far.jsonl: line 2: token 2: id 2048 is outside the vocabulary of 'base' (expected below 2048)
 
 $ qkscope probe $SRC/examples/amnesia/base --tokens far.jsonl --max-probes 1 -o first.h5 -q
-> base: <20.204~0.01> nats per token on 1 probes
+> base: <20.204~0.01> nats per token on 1 probe
 
 $ printf '{"ids": [0, -1]}\n' >negative.jsonl
 
 $ qkscope probe $SRC/examples/amnesia/base --tokens negative.jsonl -o x.h5
 ? 4
-! qkscope: error: negative.jsonl: line 1: ids: entry 1 is no token id
+! qkscope: error: negative.jsonl: line 1: ids: entry 1 is no token id (expected a whole number below 2^32)
 
 $ printf '{"ids": [0, 1], "text": "both"}\n' >both.jsonl
 
