@@ -229,7 +229,8 @@ static const struct qk_option options[] = {
     {.name = "kv-groups",
      .kind = QK_OPT_LIST,
      .arg = "LIST",
-     .help = "Only these key heads of the layers, each with the query heads that read it. Default: all."},
+     .help = "Only these key heads of the layers (numbers and ranges), each with the query heads that read it. "
+             "Default: all."},
     {.name = "mode",
      .kind = QK_OPT_CHOICE,
      .arg = "MODE",

@@ -103,6 +103,23 @@ static int by_number(const void *pa, const void *pb)
     return (a > b) - (a < b);
 }
 
+enum { MAX_KV_GROUPS = 1 << 20 }; /* as plan.json has it */
+
+/* "3" or "0-3". */
+static bool read_range(const char *item, uint64_t *ret_first, uint64_t *ret_last)
+{
+    char first[24];
+    const char *dash = strchr(item, '-');
+    size_t n = dash == NULL ? strlen(item) : (size_t)(dash - item);
+    if (n >= sizeof first) {
+        return false;
+    }
+    memcpy(first, item, n);
+    first[n] = 0;
+    return qk_parse_u64(first, 0, MAX_KV_GROUPS - 1, ret_first) &&
+           qk_parse_u64(dash == NULL ? first : dash + 1, *ret_first, MAX_KV_GROUPS - 1, ret_last);
+}
+
 static enum qk_code read_kv_groups(struct qk_cli *cli, struct qk_plan_unit *unit, struct qk_err *err)
 {
     const char *const *items;
@@ -110,20 +127,29 @@ static enum qk_code read_kv_groups(struct qk_cli *cli, struct qk_plan_unit *unit
     if (n == 0 || (n == 1 && strcmp(items[0], "all") == 0)) {
         return QK_OK;
     }
-    size_t *groups = qk_arena_alloc(qk_cli_arena(cli), n, sizeof *groups);
+    uint64_t first, last;
+    size_t n_named = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!read_range(items[i], &first, &last)) {
+            return qk_fail(
+                err, QK_EUSAGE,
+                "--kv-groups: '%s' is no KV group or range of them (expected numbers from 0 on, as in 0,2-3, "
+                "or all)",
+                items[i]);
+        }
+        n_named += (size_t)(last - first + 1);
+    }
+    size_t *groups = qk_arena_alloc(qk_cli_arena(cli), n_named, sizeof *groups);
     if (groups == NULL) {
         return qk_fail_nomem(err, "KV groups");
     }
-    for (size_t i = 0; i < n; i++) {
-        uint64_t group;
-        if (!qk_parse_u64(items[i], 0, UINT32_MAX, &group)) {
-            return qk_fail(err, QK_EUSAGE, "--kv-groups: '%s' is no KV group (expected numbers from 0 on, or all)",
-                           items[i]);
+    for (size_t i = 0, at = 0; i < n && read_range(items[i], &first, &last); i++) {
+        for (uint64_t group = first; group <= last; group++) {
+            groups[at++] = (size_t)group;
         }
-        groups[i] = (size_t)group;
     }
-    qsort(groups, n, sizeof *groups, by_number);
-    for (size_t i = 0; i < n; i++) {
+    qsort(groups, n_named, sizeof *groups, by_number);
+    for (size_t i = 0; i < n_named; i++) {
         if (i == 0 || groups[i] != groups[i - 1]) {
             groups[n_different++] = groups[i];
         }

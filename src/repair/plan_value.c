@@ -13,9 +13,10 @@ enum qk_code qk_plan_wrong(const struct qk_plan_reader *r, const char *key, cons
     struct qk_str text = {0};
     qk_json_add_text(&text, found);
     bool known = !text.failed && text.len <= 60;
+    const char *colon = r->object[0] == 0 && key[0] == 0 ? "" : ": "; /* the file as a whole has no name in itself */
     enum qk_code code = text.failed ? qk_fail_nomem(err, r->name)
-                                    : qk_fail(err, QK_EFORMAT, "%s: %s%s: wrong value (expected %s, found %s)", r->name,
-                                              r->object, key, expected, known ? text.s : "something else");
+                                    : qk_fail(err, QK_EFORMAT, "%s: %s%s%swrong value (expected %s, found %s)", r->name,
+                                              r->object, key, colon, expected, known ? text.s : "something else");
     qk_str_release(&text);
     return code;
 }

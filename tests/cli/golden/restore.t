@@ -86,6 +86,21 @@ $ qkscope restore base sft --layers 2 --kv-groups 3 -o x
 ? 2
 ! qkscope: error: sft: layer 2 has no KV group 3 (expected below 3, found 3)
 
+$ qkscope restore base sft --layers 2 --kv-groups 1-3 -o x
+? 2
+! qkscope: error: sft: layer 2 has no KV group 3 (expected below 3, found 3)
+
+$ qkscope restore base sft --layers 2 --kv-groups 2-1 -o x
+? 2
+! qkscope: error: --kv-groups: '2-1' is no KV group or range of them (expected numbers from 0 on, as in 0,2-3, or all)
+
+$ qkscope restore base sft --layers 2 --kv-groups 2,0-1,1 --dry-run >range && qkscope restore base sft --layers 2 --dry-run | cmp - range && echo the same
+> the same
+
+$ echo '[]' >array.json; qkscope restore base sft --plan array.json -o x
+? 4
+! qkscope: error: array.json: wrong value (expected an object, found [])
+
 $ qkscope restore base sft --layers full --with latent -o x
 ? 2
 ! qkscope: error: --with: none of the layers has a latent to restore
