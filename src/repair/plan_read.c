@@ -338,7 +338,8 @@ static const struct qk_json *find_plan(const struct qk_json *json)
 {
     const char *format;
     const struct qk_json *plan = qk_json_get(json, "plan");
-    bool record = qk_json_string(qk_json_get(json, "format"), &format) && strcmp(format, "qkscope-restore") == 0;
+    bool record = qk_json_string(qk_json_get(json, "format"), &format) &&
+                  (strcmp(format, "qkscope-restore") == 0 || strcmp(format, "qkscope-trimmed-adapter") == 0);
     return record && plan != NULL ? plan : json;
 }
 

@@ -32,6 +32,9 @@ def check_restore(qkscope, what, work, base, want, tuned, restored, *options):
     run(qkscope, "restore", path, tuned, "-o", trimmed, "--force", "--as", "adapter", *options)
     equal = call(qkscope, "compare", out, trimmed, "--tensors", "--base-model", path)
     expect(equal.returncode == 0, f"{what}: the trimmed adapter is another checkpoint: {equal.stdout.decode()[:300]}")
+    for result in (out, trimmed):
+        proof = call(qkscope, "compare", tuned, result, "--expect", os.path.join(result, "qkscope.json"), "--base", path)
+        expect(proof.returncode == 0, f"{what}: compare does not prove {result}: {(proof.stdout + proof.stderr).decode()[:300]}")
     expect(before == {f: open(os.path.join(tuned, f), "rb").read() for f in os.listdir(tuned)}, what + ": input changed")
     a, b = af.read(os.path.join(tuned, "adapter_model.safetensors")), af.read(os.path.join(trimmed,
                                                                                           "adapter_model.safetensors"))
