@@ -37,6 +37,19 @@ static double over_guessing(const struct qk_evidence *e, size_t layer, size_t he
     return e->vocab_size > 1.0 ? qk_evidence_nll(e, false) / log(e->vocab_size) : (double)NAN;
 }
 
+/* Weights that are no numbers, or overflow: no probe of two tokens or more has a loss. */
+static double base_broken(const struct qk_evidence *e, size_t layer, size_t head)
+{
+    const struct qk_cells *nll = &e->data[QK_DATUM_BASE_NLL];
+    size_t n_finite = 0;
+    (void)layer;
+    (void)head;
+    for (size_t i = 0; i < nll->n_rows; i++) {
+        n_finite += isfinite(qk_cells_at(nll, i, 0, 0)) ? 1u : 0u;
+    }
+    return nll->n_rows > 0 && n_finite == 0 && e->longest_probe > 1.0;
+}
+
 static double nll_growth(const struct qk_evidence *e, size_t layer, size_t head)
 {
     (void)layer;
@@ -84,6 +97,17 @@ const struct qk_finding_rule qk_probe_findings[] = {
      .advice = "A damaged file, another tokenizer, or numbers that overflow: nothing else here means anything until "
                "that is found.",
      .value = over_guessing},
+    {.id = "base-broken",
+     .severity = QK_SEVERITY_ALARM,
+     .scope = QK_FINDING_RUN,
+     .metrics = "nll",
+     .rule = "1 where the nll of the base is a number on none of the probes",
+     .threshold = 1.0,
+     .basis = "what the run holds",
+     .title = "the base predicts none of the probes: its forward pass gives no numbers",
+     .advice =
+         "A damaged file, or weights that overflow: there is nothing to compare with and nothing to restore from.",
+     .value = base_broken},
     {.id = "needle-lost",
      .severity = QK_SEVERITY_ALARM,
      .scope = QK_FINDING_HEAD,

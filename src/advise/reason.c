@@ -127,7 +127,7 @@ const char *qk_reason_sentence(const struct qk_evidence *e, enum qk_score_basis 
     } else if (isnan(u->of.score)) {
         qk_str_addf(&out, "no score: %s",
                     basis == QK_BASIS_DRIFT   ? "its weights were not compared"
-                    : basis == QK_BASIS_PROBE ? "it was not probed"
+                    : basis == QK_BASIS_PROBE ? "its attention was not measured, or is no number"
                                               : "it was not both probed and compared");
     } else if (basis == QK_BASIS_DRIFT) {
         qk_str_addf(&out, "head %zu decides: ", u->head);

@@ -169,6 +169,13 @@ static void move_broken(struct qk_table *t, size_t layer, size_t head, double va
     move_nll(t, "/probe/tuned/nll", value * log(1000.0));
 }
 
+static void move_base_broken(struct qk_table *t, size_t layer, size_t head, double value)
+{
+    (void)layer;
+    (void)head;
+    move_nll(t, "/probe/base/nll", value);
+}
+
 static void move_nll_growth(struct qk_table *t, size_t layer, size_t head, double value)
 {
     (void)layer;
@@ -267,6 +274,7 @@ static const struct finding_case {
     {"model-broken", move_broken, 0, 0, 2.01, 0.99, "nll-jumped"},
     {"model-broken", move_broken, 0, 0, INFINITY, 0.3, "nll-jumped"},
     {"model-broken", move_broken, 0, 0, NAN, 0.3, "nll-jumped"},
+    {"base-broken", move_base_broken, 0, 0, NAN, 2.0, NULL},
     {"worse-than-guessing", move_broken, 0, 0, 1.01, 0.99, "nll-jumped"},
     {"nll-jumped", move_nll_growth, 0, 0, 1.01, 0.99, NULL},
     {"needle-lost", move_needle, 3, 1, 0.11, 0.09, NULL},
