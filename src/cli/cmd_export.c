@@ -3,18 +3,54 @@
 #include "cli/command.h"
 #include "store/store.h"
 
-static enum qk_code add_export(struct qk_cli *cli, const struct qk_table *table, struct qk_str *out, struct qk_err *err)
+/* Forms in which other programs keep scores of heads. */
+static const struct head_format {
+    const char *name;
+    enum qk_code (*add)(const struct qk_table *table, const char *glob, struct qk_str *out, struct qk_err *err);
+} head_formats[] = {{"duo-attention", qk_export_duo_attention}, {"retrieval-head", qk_export_retrieval_head}};
+static const char *const head_format_names[] = {"duo-attention", "retrieval-head", NULL};
+
+static enum qk_code add_heads(const struct qk_table *table, const char *format, const char *glob, struct qk_str *out,
+                              struct qk_err *err)
 {
-    const char *glob = qk_cli_value(cli, "dataset"), *matrix = qk_cli_value(cli, "matrix");
+    size_t i = 0;
+    while (i + 1 < sizeof head_formats / sizeof head_formats[0] && !qk_streq(head_formats[i].name, format)) {
+        i++;
+    }
+    return head_formats[i].add(table, glob, out, err);
+}
+
+static enum qk_code check_options(struct qk_cli *cli, struct qk_err *err)
+{
+    const char *glob = qk_cli_value(cli, "dataset"), *matrix = qk_cli_value(cli, "matrix"),
+               *heads = qk_cli_value(cli, "heads");
     bool missing = qk_cli_flag(cli, "missing"), list = qk_cli_flag(cli, "list");
+    if (heads != NULL && (matrix != NULL || list || missing || qk_cli_json(cli))) {
+        return qk_fail(err, QK_EUSAGE, "--heads goes with none of --matrix, --list, --missing, --json");
+    }
+    if (heads != NULL && glob == NULL) {
+        enum qk_code code = qk_fail(err, QK_EUSAGE, "--heads needs --dataset: whose scores?");
+        qk_err_hint(err, "as in --dataset /probe/NAME/retrieval_score; --list shows them all");
+        return code;
+    }
     if (matrix != NULL && (glob != NULL || list || missing || qk_cli_json(cli))) {
         return qk_fail(err, QK_EUSAGE, "--matrix goes with none of --dataset, --list, --missing, --json");
     }
     if (list && (missing || qk_cli_json(cli))) {
         return qk_fail(err, QK_EUSAGE, "--list goes with neither --missing nor --json");
     }
+    return QK_OK;
+}
+
+static enum qk_code add_export(struct qk_cli *cli, const struct qk_table *table, struct qk_str *out, struct qk_err *err)
+{
+    const char *glob = qk_cli_value(cli, "dataset"), *matrix = qk_cli_value(cli, "matrix");
+    const char *heads = qk_cli_value(cli, "heads");
+    bool missing = qk_cli_flag(cli, "missing"), list = qk_cli_flag(cli, "list");
     enum qk_code code;
-    if (matrix != NULL) {
+    if (heads != NULL) {
+        code = add_heads(table, heads, glob, out, err);
+    } else if (matrix != NULL) {
         code = qk_export_matrix(table, matrix, out, err);
     } else if (list) {
         code = qk_export_list(table, glob, out, err);
@@ -30,6 +66,7 @@ static enum qk_code add_export(struct qk_cli *cli, const struct qk_table *table,
 static enum qk_code run(struct qk_cli *cli, struct qk_err *err)
 {
     struct qk_table *table;
+    QK_TRY(check_options(cli, err));
     QK_TRY(qk_store_read(qk_cli_operand(cli, 0), &table, err));
     struct qk_str out = {0};
     enum qk_code code = add_export(cli, table, &out, err);
@@ -49,6 +86,10 @@ static const struct qk_option options[] = {
      "What there is: path, type, shape, axes, units and title of each dataset."},
     {"matrix", 0, QK_OPT_STRING, "DATASET", NULL, NULL,
      "One dataset with two axes as a bare matrix: a line per layer, a column per head, no header."},
+    {"heads", 0, QK_OPT_CHOICE, "FORMAT", NULL, head_format_names,
+     "The scores of --dataset, one per layer and head, as other programs read them. duo-attention: DuoAttention's "
+     "full_attention_heads.tsv, a line per layer, a column per KV head (the highest of the query heads that read it), "
+     "clipped to [0, 1]. retrieval-head: Retrieval_Head's JSON, {\"layer-head\": [a score per probe]}."},
     {NULL},
 };
 
@@ -67,6 +108,10 @@ static const char *const examples[] = {
     "The drift of the routing form in layer 5.",
     "qkscope export run.h5 --matrix /drift/sft/q_rel_drift > heads.tsv",
     "A layer × head matrix for numpy.loadtxt.",
+    "qkscope export run.h5 --heads duo-attention -d /probe/base/retrieval_mass > full_attention_heads.tsv",
+    "Which KV heads need all keys, for DuoAttention.",
+    "qkscope export run.h5 --heads retrieval-head -d /probe/base/retrieval_score > head_score.json",
+    "Retrieval heads as the programs around Retrieval_Head read them.",
     NULL,
 };
 

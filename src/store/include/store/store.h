@@ -32,10 +32,20 @@ enum qk_code qk_export_json(const struct qk_table *table, const char *glob, bool
 /* What there is: one line per dataset with type, shape, axes, units, title. */
 enum qk_code qk_export_list(const struct qk_table *table, const char *glob, struct qk_str *out,
                             struct qk_err *err) QK_CHECKED;
-/* The one dataset with two axes that glob names, as rows of tab-separated numbers without a header (layer × head, the
- * form in which DuoAttention keeps head scores). */
+/* The one dataset with two axes that glob names, as rows of tab-separated numbers without a header. */
 enum qk_code qk_export_matrix(const struct qk_table *table, const char *glob, struct qk_str *out,
                               struct qk_err *err) QK_CHECKED;
+
+/* Scores of heads as other programs keep them; glob names one dataset over (layer, head) or (layer, kv_head), else
+ * QK_EUSAGE. DuoAttention (full_attention_heads.tsv): a row per layer, a column per KV head, tabs, in [0, 1] (clipped);
+ * a KV head has the score of the highest query head that reads it; "nan" without one. Retrieval_Head
+ * (head_score/MODEL.json): one line, {"layer-head": [scores]}, heads without a score left out; of retrieval_mass and
+ * retrieval_score a score per probe with a needle, else the dataset's value alone. Sources: Xiao et al. 2024,
+ * arXiv:2410.10819; Wu et al. 2024, arXiv:2404.15574, and the programs of these. */
+enum qk_code qk_export_duo_attention(const struct qk_table *table, const char *glob, struct qk_str *out,
+                                     struct qk_err *err) QK_CHECKED;
+enum qk_code qk_export_retrieval_head(const struct qk_table *table, const char *glob, struct qk_str *out,
+                                      struct qk_err *err) QK_CHECKED;
 
 /* Joins parts of one configuration, and different measurements of the same checkpoints. Refuses gaps, overlaps,
  * differing inputs or options (QK_EMISMATCH naming both files and the field). Parts of one measurement give what a
