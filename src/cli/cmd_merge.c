@@ -83,7 +83,7 @@ static const char *const examples[] = {
 
 const struct qk_command qk_cmd_merge = {
     .name = "merge",
-    .summary = "join what several commands measured, or runs over layers, probes or checkpoints, into one",
+    .summary = "join parts of a run, and what several commands measured, into one file",
     .operands = "PART.h5…",
     .min_operands = 1,
     .max_operands = (size_t)-1,
@@ -94,9 +94,8 @@ const struct qk_command qk_cmd_merge = {
         "checkpoint must have computed different layers, and together all of them; parts of different tuned "
         "checkpoints stand side by side in the result, in the order given. Gaps, overlaps and differing inputs or "
         "options are refused with the names of the two files and of what differs (exit status 4).\n\n"
-        "Parts of a probe run have computed different probe sequences (--shard); metrics and routing losses are made "
-        "when all "
-        "are there.\n\n"
+        "Parts of a probe run have computed different probe sequences (--shard), those of niah different cases, those "
+        "of eval different problems; metrics, routing losses and rates are made when all are there.\n\n"
         "Every other value of the result is taken unchanged from the part that computed it, and metrics are made of "
         "the "
         "same sums in the same order, so the result equals that of a "
