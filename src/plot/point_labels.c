@@ -5,8 +5,8 @@
 #include <string.h>
 
 /* cm */
-static const double char_width = 0.135, text_height = 0.26, point_radius = 0.06, leader_from = 0.16;
-static const double distances[] = {0.08, 0.25, 0.45, 0.7, 1, 1.4};
+static const double char_width = 0.145, text_height = 0.28, point_radius = 0.09, leader_from = 0.2;
+static const double distances[] = {0.13, 0.28, 0.45, 0.7, 1, 1.4};
 /* Where the name stands seen from its point, best first. */
 static const double directions[][2] = {{1, 0}, {1, 1},  {1, -1},  {-1, 0},   {-1, 1},   {-1, -1},
                                        {0, 1}, {0, -1}, {0.5, 1}, {-0.5, 1}, {0.5, -1}, {-0.5, -1}};
@@ -139,6 +139,6 @@ void qk_point_labels_draw(struct qk_sheet *sheet, const struct qk_point_label *l
             qk_sheet_rule(sheet, line.x0, line.y0, line.x1, line.y1, "linewidth 0.5 linecolor rgb '#999999'");
         }
         qk_sheet_text(sheet, (box.left + box.right) / 2, (box.bottom + box.top) / 2, "center", labels[i].text, NULL,
-                      "front font ',7'");
+                      "front");
     }
 }

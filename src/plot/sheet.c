@@ -138,7 +138,8 @@ static void add_identifier(struct qk_str *out, const char *stem)
 }
 
 /* The terminals. Cairo counts 96 points to the inch, so 0.75 makes them points of print: 8 pt text in a figure that is
- * included at its natural width. */
+ * included at its natural width. Marks are as large in every format; the svg terminal, which knows no font metrics,
+ * sets the labels of x axes too low. */
 static void add_terminals(const struct qk_sheet *sheet, struct qk_str *out)
 {
     double w = sheet->width, h = sheet->height;
@@ -164,7 +165,7 @@ static void add_terminals(const struct qk_sheet *sheet, struct qk_str *out)
                 "    set terminal pngcairo enhanced color font font.',%g' fontscale %.4f linewidth %.2f pointscale "
                 "%.2f size %.0f, %.0f background '#ffffff'\n"
                 "}\n",
-                font_pt, png_dpi / 96, png_dpi / 150, png_dpi / 150, w * png, h * png);
+                font_pt, png_dpi / 96, png_dpi / 150, png_dpi / 72, w * png, h * png);
 }
 
 enum qk_code qk_sheet_script(const struct qk_sheet *sheet, struct qk_str *ret, struct qk_err *err)
@@ -184,6 +185,7 @@ enum qk_code qk_sheet_script(const struct qk_sheet *sheet, struct qk_str *ret, s
                 "set output tex ? '%s-inc.tex' : '%s.'.format\n"
                 "set border 15 linewidth 0.6 linecolor rgb '#333333'\n"
                 "set tics out nomirror scale 0.4 textcolor rgb '#000000'\n"
+                "if (format eq 'svg') { set xtics offset 0, 0.4 }\n"
                 "set style fill solid 1 noborder\n"
                 "set multiplot\n",
                 sheet->stem, sheet->stem, sheet->stem);
