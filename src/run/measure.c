@@ -94,7 +94,7 @@ static bool is_late(void *ctx)
 /* The paper's set, and small blends of all units. */
 static enum qk_code lay_starts(struct qk_measure_run *r, struct qk_search_problem *p, struct qk_err *err)
 {
-    static const size_t blends[N_BLEND_STARTS] = {4, 5};
+    static const size_t blends[N_BLEND_STARTS] = {QK_MODE_QUARTER, QK_MODE_HALF};
     uint8_t *starts = qk_arena_alloc(r->arena, (1 + N_BLEND_STARTS) * (r->units.n + 1), 1);
     if (starts == NULL) {
         return qk_fail_nomem(err, "search");
@@ -115,14 +115,18 @@ static enum qk_code lay_modes(struct qk_measure_run *r, struct qk_search_problem
     size_t n_modes = qk_measure_n_modes();
     bool *offered = qk_arena_alloc(r->arena, r->units.n * n_modes + 1, sizeof *offered);
     bool *single = qk_arena_alloc(r->arena, n_modes, sizeof *single);
+    bool *cheap = qk_arena_alloc(r->arena, n_modes, sizeof *cheap);
     double *share = qk_arena_alloc(r->arena, n_modes, sizeof *share);
+    double *loss_share = qk_arena_alloc(r->arena, n_modes, sizeof *loss_share);
     double *score = qk_arena_alloc(r->arena, r->units.n + 1, sizeof *score);
-    if (offered == NULL || single == NULL || share == NULL || score == NULL) {
+    if (offered == NULL || single == NULL || cheap == NULL || share == NULL || loss_share == NULL || score == NULL) {
         return qk_fail_nomem(err, "search");
     }
     for (size_t m = 0; m < n_modes; m++) {
         single[m] = qk_measure_mode(m)->single;
+        cheap[m] = qk_measure_mode(m)->cheap;
         share[m] = qk_measure_mode(m)->share;
+        loss_share[m] = qk_measure_mode(m)->loss_share;
         for (size_t u = 0; u < r->units.n; u++) {
             offered[u * n_modes + m] = true;
         }
@@ -135,6 +139,8 @@ static enum qk_code lay_modes(struct qk_measure_run *r, struct qk_search_problem
     p->offered = offered;
     p->single = single;
     p->share = share;
+    p->loss_share = loss_share;
+    p->cheap = cheap;
     p->score = r->options->score == NULL ? NULL : score;
     return QK_OK;
 }

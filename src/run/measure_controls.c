@@ -21,10 +21,10 @@ struct control {
 static const struct control controls[N_PLACES] = {
     [BASE] = {.label = "base"},
     [TUNED] = {.label = "tuned"},
-    [SOFTMAX_QK] = {.label = "softmax Q/K", .mode = 1, .full = true},
-    [ALL_QK] = {.label = "all Q/K", .mode = 1},
-    [ALL_Q] = {.label = "all Q", .mode = 2},
-    [ALL_K] = {.label = "all K", .mode = 3},
+    [SOFTMAX_QK] = {.label = "softmax Q/K", .mode = QK_MODE_RESTORE, .full = true},
+    [ALL_QK] = {.label = "all Q/K", .mode = QK_MODE_RESTORE},
+    [ALL_Q] = {.label = "all Q", .mode = QK_MODE_Q},
+    [ALL_K] = {.label = "all K", .mode = QK_MODE_K},
     [BUT_SOFTMAX_QK] =
         {.label = "all but softmax Q/K", .full = true, .roles = ALL & ~QK, .elsewhere = ALL, .outer = true},
     [BUT_ALL_QK] = {.label = "all but Q/K", .roles = ALL & ~QK, .outer = true},

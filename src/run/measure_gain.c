@@ -41,16 +41,31 @@ bool qk_gain_is_real(const struct qk_gain *g)
     return g->probability.mean > g->probability.se && (double)g->lost - (double)g->won <= sqrt(both);
 }
 
+/* Whether the answers' mean probability is at least half the share of hits. */
+static bool probability_tells(size_t n, const uint8_t *hit, const double *logprob)
+{
+    double hits = 0, sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        hits += hit[i];
+        sum += exp(logprob[i]);
+    }
+    return sum >= 0.5 * hits;
+}
+
 struct qk_reasoning_loss qk_reasoning_loss(const struct qk_outcome *o, const struct qk_outcome *tuned)
 {
     size_t n = o->n_reasoning, first = o->n_recall, won, lost;
-    struct qk_reasoning_loss r = {0, 0, 0};
+    struct qk_reasoning_loss r = {0, 0, 0, 0};
     if (n == 0) {
         return r;
     }
     count_hits(n, o->hit + first, tuned->hit + first, &won, &lost);
+    struct qk_paired p = qk_paired_probability(n, tuned->logprob + first, o->logprob + first);
+    double se = sqrt((double)(won + lost) + 1) / (double)n;
     r.loss = ((double)lost - (double)won) / (double)n;
-    r.probability = qk_paired_probability(n, tuned->logprob + first, o->logprob + first).mean;
-    r.cautious = fmax(r.loss + 0.5 * sqrt((double)(won + lost) + 1) / (double)n, r.probability);
+    r.probability = p.mean;
+    bool tells = probability_tells(n, tuned->hit + first, tuned->logprob + first);
+    r.expected = tells ? (r.loss + p.mean) / 2 : r.loss;
+    r.cautious = r.expected + (tells ? p.se : se);
     return r;
 }

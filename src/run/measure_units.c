@@ -3,49 +3,39 @@
 
 #include <math.h>
 
+enum { QK = QK_PLAN_Q | QK_PLAN_K };
+
+#define RESTORE(what, bits, win, cost, alone)                                                                          \
+    {                                                                                                                  \
+        .label = (what), .action = QK_PLAN_RESTORE, .tensors = (bits), .share = (win), .loss_share = (cost),           \
+        .single = (alone)                                                                                              \
+    }
+#define BLEND(what, bits, a, win, cost, alone)                                                                         \
+    {                                                                                                                  \
+        .label = (what), .action = QK_PLAN_BLEND, .tensors = (bits), .alpha = (a), .share = (win),                     \
+        .loss_share = (cost), .single = (alone), .cheap = (alone)                                                      \
+    }
+#define QK_PRO(what, where, l, win, cost)                                                                              \
+    {                                                                                                                  \
+        .label = (what), .action = QK_PLAN_ALIGN, .method = QK_PLAN_QK_PRO, .side = (where), .tensors = QK,            \
+        .lambda = (l), .share = (win), .loss_share = (cost)                                                            \
+    }
+
+/* The first guesses: half the way wins half of recall, but costs a quarter or less of reasoning. */
 static const struct qk_measure_mode modes[] = {
-    {.label = "keep", .action = QK_PLAN_KEEP, .tensors = QK_PLAN_Q | QK_PLAN_K},
-    {.label = "restore", .action = QK_PLAN_RESTORE, .tensors = QK_PLAN_Q | QK_PLAN_K, .share = 1},
-    {.label = "restore q", .action = QK_PLAN_RESTORE, .tensors = QK_PLAN_Q, .share = 0.5, .single = true},
-    {.label = "restore k", .action = QK_PLAN_RESTORE, .tensors = QK_PLAN_K, .share = 0.4, .single = true},
-    {.label = "blend 0.25", .action = QK_PLAN_BLEND, .tensors = QK_PLAN_Q | QK_PLAN_K, .alpha = 0.25, .share = 0.25},
-    {.label = "blend 0.5",
-     .action = QK_PLAN_BLEND,
-     .tensors = QK_PLAN_Q | QK_PLAN_K,
-     .alpha = 0.5,
-     .share = 0.5,
-     .single = true},
-    {.label = "blend 0.75", .action = QK_PLAN_BLEND, .tensors = QK_PLAN_Q | QK_PLAN_K, .alpha = 0.75, .share = 0.75},
-    {.label = "blend q 0.5", .action = QK_PLAN_BLEND, .tensors = QK_PLAN_Q, .alpha = 0.5, .share = 0.25},
-    {.label = "blend k 0.5", .action = QK_PLAN_BLEND, .tensors = QK_PLAN_K, .alpha = 0.5, .share = 0.2},
-    {.label = "qk-pro input 0.1",
-     .action = QK_PLAN_ALIGN,
-     .method = QK_PLAN_QK_PRO,
-     .side = QK_PLAN_SIDE_INPUT,
-     .tensors = QK_PLAN_Q | QK_PLAN_K,
-     .lambda = 0.1,
-     .share = 0.6},
-    {.label = "qk-pro input 1",
-     .action = QK_PLAN_ALIGN,
-     .method = QK_PLAN_QK_PRO,
-     .side = QK_PLAN_SIDE_INPUT,
-     .tensors = QK_PLAN_Q | QK_PLAN_K,
-     .lambda = 1,
-     .share = 0.5},
-    {.label = "qk-pro head 0.1",
-     .action = QK_PLAN_ALIGN,
-     .method = QK_PLAN_QK_PRO,
-     .side = QK_PLAN_SIDE_HEAD,
-     .tensors = QK_PLAN_Q | QK_PLAN_K,
-     .lambda = 0.1,
-     .share = 0.8},
-    {.label = "qk-pro head 1",
-     .action = QK_PLAN_ALIGN,
-     .method = QK_PLAN_QK_PRO,
-     .side = QK_PLAN_SIDE_HEAD,
-     .tensors = QK_PLAN_Q | QK_PLAN_K,
-     .lambda = 1,
-     .share = 0.6},
+    [QK_MODE_KEEP] = {.label = "keep", .action = QK_PLAN_KEEP, .tensors = QK},
+    [QK_MODE_RESTORE] = RESTORE("restore", QK, 1, 1, false),
+    [QK_MODE_HALF] = BLEND("blend 0.5", QK, 0.5, 0.5, 0.2, true),
+    [QK_MODE_QUARTER] = BLEND("blend 0.25", QK, 0.25, 0.25, 0.06, false),
+    [QK_MODE_QUARTER + 1] = BLEND("blend 0.75", QK, 0.75, 0.8, 0.5, false),
+    [QK_MODE_Q] = RESTORE("restore q", QK_PLAN_Q, 0.45, 0.4, true),
+    [QK_MODE_K] = RESTORE("restore k", QK_PLAN_K, 0.4, 0.5, true),
+    [QK_MODE_K + 1] = BLEND("blend q 0.5", QK_PLAN_Q, 0.5, 0.25, 0.1, false),
+    BLEND("blend k 0.5", QK_PLAN_K, 0.5, 0.2, 0.1, false),
+    QK_PRO("qk-pro input 0.1", QK_PLAN_SIDE_INPUT, 0.1, 0.6, 0.6),
+    QK_PRO("qk-pro input 1", QK_PLAN_SIDE_INPUT, 1, 0.5, 0.4),
+    QK_PRO("qk-pro head 0.1", QK_PLAN_SIDE_HEAD, 0.1, 0.8, 0.7),
+    QK_PRO("qk-pro head 1", QK_PLAN_SIDE_HEAD, 1, 0.6, 0.5),
 };
 
 size_t qk_measure_n_modes(void)

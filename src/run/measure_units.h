@@ -10,7 +10,9 @@ struct qk_measure_unit {
     bool is_full;
 };
 
-/* Mode 0 keeps, mode 1 restores Q and K. */
+/* Modes that others than the search ask for. */
+enum { QK_MODE_KEEP, QK_MODE_RESTORE, QK_MODE_HALF, QK_MODE_QUARTER, QK_MODE_Q = 5, QK_MODE_K = 6 };
+
 struct qk_measure_mode {
     const char *label;
     unsigned tensors;
@@ -18,8 +20,9 @@ struct qk_measure_mode {
     enum qk_plan_method method;
     enum qk_plan_side side;
     double lambda, alpha;
-    double share; /* of a restored unit's effect, as a first guess */
-    bool single;  /* measured alone for units that gain */
+    double share, loss_share; /* of what a restored unit wins and costs, as a first guess */
+    bool single;              /* measured alone for units that gain */
+    bool cheap;               /* also for units that cost much: it is likely to cost little */
 };
 size_t qk_measure_n_modes(void);
 const struct qk_measure_mode *qk_measure_mode(size_t mode);

@@ -6,19 +6,26 @@
  * when it was last measured, or a share of what restoring the unit made. Effects are taken to add up for choosing what
  * to measure, never for deciding.
  *
- *   1  starts      the tuned weights and the given choices; the best that is allowed is where the search stands
- *   2  singles     every unit restored alone, and the other modes of those that gain
+ *   1  starts      the tuned weights and the given choices
+ *   2  singles     every unit restored alone, and other modes of those that gain
  *   3  steps       of all choices that differ in one unit, or in two (one gives, one takes), those with the highest
- *                  predicted recall are measured; the best that is better than where the search stands, beyond the
- *                  noise, is taken. Adding a unit is forward selection
+ *                  predicted recall (at first: less a price on reasoning) are measured; the best that is better than
+ *                  where the search stands, beyond the noise, is taken. Adding a unit is forward selection
  *   4  backward    after every step: units whose mode turned out to be worth nothing are set back, measured
- *      until no step is better, or the budget is spent
+ *      3 and 4 from the tuned weights on, then from the best start on, until no step is better or the budget is spent.
+ *      The first start is the rule of thumb: it is chosen unless something is better beyond the noise, or no worse in
+ *      recall and in reasoning
  *
- * Better: the mean probability of the answer, paired over the cases, is higher by more than one standard error, and the
- * count of hits does not fall by more than chance (McNemar: more lost than won by over the square root of both).
- * Allowed: reasoning's loss against the tuned model, at the cautious end. With b cases won and c lost of n, and p the
- * loss of the answers' mean probability:  max((c − b)/n + ½ √(b + c + 1)/n, p) ≤ max_loss. The +1 keeps a handful of
- * cases from looking certain; p sees answers that grew doubtful before they turn wrong. */
+ * Better: the mean probability of the answer, paired over the cases, is higher by more than one standard error and by a
+ * point or more, and the count of hits does not fall by more than chance (McNemar: more lost than won by over the
+ * square root of both). Allowed: what reasoning loses against the tuned model, at the cautious end, is at most
+ * max_loss. Two numbers tell the loss: of hits, and of the mean probability of the answers, which is about the same
+ * with a third of the noise. Their mean is the expected loss; the cautious one is a standard error (of the
+ * probabilities, paired) more, since a choice that is the best of many is likely to have been lucky. Choices that were
+ * fixed beforehand (starts) are held by the expected loss. Where the tuned model's answers have a mean probability of
+ * less than half its hits (long answers that could be worded in many ways), the hits alone count, with the error √(won
+ * + lost + 1) / n.
+ */
 #ifndef QK_RUN_MEASURE_SEARCH_H
 #define QK_RUN_MEASURE_SEARCH_H
 
@@ -47,20 +54,22 @@ bool qk_gain_is_real(const struct qk_gain *gain);
 /* Reasoning lost from tuned to o, as shares; 0 without reasoning cases. */
 struct qk_reasoning_loss {
     double loss;        /* of hits; negative: won */
-    double probability; /* p above */
-    double cautious;    /* what is held against max_loss */
+    double probability; /* of the mean probability of the answers */
+    double expected, cautious;
 };
 struct qk_reasoning_loss qk_reasoning_loss(const struct qk_outcome *o, const struct qk_outcome *tuned);
 
 struct qk_search_problem {
     size_t n_units, n_modes;
-    const bool *offered; /* (n_units, n_modes) may be chosen; mode 0 always; mode 1 is restoring in full */
-    const double *share; /* (n_modes) of a restored unit's effect, until measured */
-    const bool *single;  /* (n_modes) measured alone for units that gain */
-    const double *score; /* (n_units) units with the higher are tried first; NULL = in order */
-    double max_loss;     /* share; INFINITY: reasoning is not held */
-    size_t budget;       /* choices measured at most, the tuned one included */
-    bool exhaustive;     /* instead of steps: every set of units, each restored or not */
+    const bool *offered;      /* (n_units, n_modes) may be chosen; mode 0 always; mode 1 is restoring in full */
+    const double *share;      /* (n_modes) of what a restored unit wins in recall, until it is measured */
+    const double *loss_share; /* (n_modes) of what it loses in reasoning */
+    const bool *single;       /* (n_modes) measured alone for units that gain */
+    const bool *cheap;        /* (n_modes) of those: also for units that cost far too much when restored */
+    const double *score;      /* (n_units) units with the higher are tried first; NULL = in order */
+    double max_loss;          /* share; INFINITY: reasoning is not held */
+    size_t budget;            /* choices measured at most, the tuned one included */
+    bool exhaustive;          /* instead of steps: every set of units, each restored or not */
     size_t n_starts;
     const uint8_t *starts; /* (n_starts, n_units) */
     void *ctx;
