@@ -60,6 +60,12 @@ double qk_evidence_at(const struct qk_evidence *e, enum qk_datum datum, size_t l
     return qk_cells_at(&e->data[datum], layer, head, 0);
 }
 
+double qk_evidence_listed(const struct qk_evidence *e, size_t layer, size_t head)
+{
+    bool there = e->listed.scores != NULL && layer < e->n_layers && head < e->listed.width;
+    return there ? e->listed.scores[layer * e->listed.width + head] : (double)NAN;
+}
+
 /* ---- opening ---------------------------------------------------------------------------------------------------- */
 
 /* NAME of "/group/NAME", or NULL. */
@@ -253,6 +259,8 @@ enum qk_code qk_evidence_open(const struct qk_table *table, const char *checkpoi
     e.base = base_of(table, e.tuned, arena, &failed);
     e.base_sha256 = attr_of(find(table, arena, "checkpoints", e.base, NULL, &failed), "header_sha256");
     e.tuned_sha256 = attr_of(find(table, arena, "checkpoints", e.tuned, NULL, &failed), "header_sha256");
+    e.base_sample = attr_of(find(table, arena, "checkpoints", e.base, NULL, &failed), "sample_sha256");
+    e.tuned_sample = attr_of(find(table, arena, "checkpoints", e.tuned, NULL, &failed), "sample_sha256");
     QK_TRY(check_hash(e.base, e.base_sha256, failed, err));
     QK_TRY(check_hash(e.tuned, e.tuned_sha256, failed, err));
     e.family = attr_of(qk_table_find(table, "/model"), "family");

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "reason.h"
 
@@ -192,6 +193,8 @@ enum qk_code qk_recommend(const struct qk_evidence *e, const struct qk_recommend
     r.layers = layers;
     r.plan = (struct qk_plan){.base = {e->base, e->base_sha256},
                               .tuned = {e->tuned, e->tuned_sha256},
+                              .base_sample = strlen(e->base_sample) == 64 ? e->base_sample : NULL,
+                              .tuned_sample = strlen(e->tuned_sample) == 64 ? e->tuned_sample : NULL,
                               .n_units = n,
                               .units = units,
                               .qkscope = options->qkscope,

@@ -60,15 +60,24 @@ static enum qk_code open_model(struct compare_command *c, struct qk_err *err)
 }
 
 static enum qk_code check_side(struct compare_command *c, const char *side, const struct qk_plan_checkpoint *planned,
-                               const struct qk_ckpt *given, struct qk_err *err)
+                               const char *planned_sample, const struct qk_ckpt *given, struct qk_err *err)
 {
-    if (qk_streq(planned->header_sha256, given->header_sha256) || qk_cli_flag(c->cli, "force")) {
+    char sample[65];
+    if (qk_cli_flag(c->cli, "force")) {
+        return QK_OK;
+    }
+    bool same_header = qk_streq(planned->header_sha256, given->header_sha256);
+    bool by_sample = same_header && planned_sample != NULL && given->adapter == NULL;
+    if (by_sample) {
+        QK_TRY(qk_ckpt_sample(given, sample, err));
+    }
+    if (by_sample ? qk_streq(planned_sample, sample) : same_header) {
         return QK_OK;
     }
     (void)qk_fail(err, QK_EMISMATCH,
-                  "%s: %s.header_sha256: the plan was made for another checkpoint than %s (expected "
-                  "%.12s…, found %.12s…)",
-                  qk_cli_value(c->cli, "expect"), side, given->path, planned->header_sha256, given->header_sha256);
+                  "%s: %s.%s: the plan was made for another checkpoint than %s (expected %.12s…, found %.12s…)",
+                  qk_cli_value(c->cli, "expect"), side, by_sample ? "sample_sha256" : "header_sha256", given->path,
+                  by_sample ? planned_sample : planned->header_sha256, by_sample ? sample : given->header_sha256);
     qk_err_hint(err, "--force holds them against each other all the same");
     return QK_EMISMATCH;
 }
@@ -76,8 +85,8 @@ static enum qk_code check_side(struct compare_command *c, const char *side, cons
 static enum qk_code read_plan(struct compare_command *c, struct qk_err *err)
 {
     QK_TRY(qk_plan_read(qk_cli_value(c->cli, "expect"), qk_cli_arena(c->cli), &c->plan, err));
-    QK_TRY(check_side(c, "base", &c->plan.base, c->base, err));
-    QK_TRY(check_side(c, "tuned", &c->plan.tuned, c->a, err));
+    QK_TRY(check_side(c, "base", &c->plan.base, c->plan.base_sample, c->base, err));
+    QK_TRY(check_side(c, "tuned", &c->plan.tuned, c->plan.tuned_sample, c->a, err));
     QK_TRY(qk_model_open(c->base, &c->base_model, err));
     return qk_edits_new(&c->plan, c->base_model, c->model, &c->edits, err);
 }

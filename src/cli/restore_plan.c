@@ -237,21 +237,46 @@ static enum qk_code make_units(struct qk_cli *cli, const struct qk_model *model,
     return QK_OK;
 }
 
-static enum qk_code check_origin(struct qk_cli *cli, const char *path, const char *side,
-                                 const struct qk_plan_checkpoint *planned, const struct qk_ckpt *given,
-                                 struct qk_err *err)
+/* The sample of what was measured; an adapter's values are measured unrounded, and written as merging rounds them. */
+static enum qk_code sample_of(struct qk_cli *cli, const struct qk_ckpt *ckpt, const char **ret, struct qk_err *err)
 {
-    if (strcmp(planned->header_sha256, given->header_sha256) == 0) {
+    char hex[65];
+    *ret = NULL;
+    if (ckpt->adapter != NULL) {
         return QK_OK;
     }
+    QK_TRY(qk_ckpt_sample(ckpt, hex, err));
+    *ret = qk_arena_strdup(qk_cli_arena(cli), hex);
+    return *ret == NULL ? qk_fail_nomem(err, "sample") : QK_OK;
+}
+
+static enum qk_code refuse_origin(struct qk_cli *cli, const char *side, const char *hash, const char *name,
+                                  const char *expected, const struct qk_ckpt *given, const char *found,
+                                  struct qk_err *err)
+{
+    const char *path = qk_cli_value(cli, "plan");
     if (qk_cli_force(cli)) {
-        qk_cli_notice(cli, "%s: made for another %s ('%s'); used all the same", path, side, planned->name);
+        qk_cli_notice(cli, "%s: made for another %s ('%s'); used all the same", path, side, name);
         return QK_OK;
     }
-    (void)qk_fail(err, QK_EMISMATCH, "%s: %s.header_sha256: the plan is not for %s (expected %s, found %s)", path, side,
-                  given->path, planned->header_sha256, given->header_sha256);
-    qk_err_hint(err, "it was made for '%s'; --force uses it all the same", planned->name);
+    (void)qk_fail(err, QK_EMISMATCH, "%s: %s.%s: the plan is not for %s (expected %s, found %s)", path, side, hash,
+                  given->path, expected, found);
+    qk_err_hint(err, "it was made for '%s'; --force uses it all the same", name);
     return QK_EMISMATCH;
+}
+
+static enum qk_code check_origin(struct qk_cli *cli, const char *side, const struct qk_plan_checkpoint *planned,
+                                 const char *planned_sample, const struct qk_ckpt *given, struct qk_err *err)
+{
+    const char *sample;
+    if (strcmp(planned->header_sha256, given->header_sha256) != 0) {
+        return refuse_origin(cli, side, "header_sha256", planned->name, planned->header_sha256, given,
+                             given->header_sha256, err);
+    }
+    QK_TRY(sample_of(cli, given, &sample, err));
+    return planned_sample == NULL || sample == NULL || strcmp(planned_sample, sample) == 0
+               ? QK_OK
+               : refuse_origin(cli, side, "sample_sha256", planned->name, planned_sample, given, sample, err);
 }
 
 static enum qk_code read_plan(struct qk_cli *cli, const char *path, const struct qk_checkpoint_inputs *inputs,
@@ -266,8 +291,8 @@ static enum qk_code read_plan(struct qk_cli *cli, const char *path, const struct
         }
     }
     QK_TRY(qk_plan_read(path, qk_cli_arena(cli), ret, err));
-    QK_TRY(check_origin(cli, path, "base", &ret->base, inputs->ckpts[0], err));
-    return check_origin(cli, path, "tuned", &ret->tuned, inputs->ckpts[1], err);
+    QK_TRY(check_origin(cli, "base", &ret->base, ret->base_sample, inputs->ckpts[0], err));
+    return check_origin(cli, "tuned", &ret->tuned, ret->tuned_sample, inputs->ckpts[1], err);
 }
 
 enum qk_code qk_restore_plan(struct qk_cli *cli, const struct qk_checkpoint_inputs *inputs, struct qk_plan *ret,
@@ -287,6 +312,8 @@ enum qk_code qk_restore_plan(struct qk_cli *cli, const struct qk_checkpoint_inpu
                            .tuned = {inputs->inputs[1].name, inputs->ckpts[1]->header_sha256},
                            .qkscope = QK_VERSION,
                            .command = qk_cli_command_line(cli)};
+    QK_TRY(sample_of(cli, inputs->ckpts[0], &plan.base_sample, err));
+    QK_TRY(sample_of(cli, inputs->ckpts[1], &plan.tuned_sample, err));
     QK_TRY(make_units(cli, inputs->models[1], &plan, err));
     *ret = plan;
     return QK_OK;

@@ -30,12 +30,16 @@ const char *qk_plan_side_name(enum qk_plan_side side)
     return side_names[side];
 }
 
-static void add_checkpoint(struct qk_str *out, const char *key, const struct qk_plan_checkpoint *c)
+static void add_checkpoint(struct qk_str *out, const char *key, const struct qk_plan_checkpoint *c, const char *sample)
 {
     qk_str_addf(out, " \"%s\": {\"name\": ", key);
     qk_str_add_json(out, c->name);
     qk_str_add(out, ", \"header_sha256\": ");
     qk_str_add_json(out, c->header_sha256);
+    if (sample != NULL) {
+        qk_str_add(out, ", \"sample_sha256\": ");
+        qk_str_add_json(out, sample);
+    }
     qk_str_add(out, "},\n");
 }
 
@@ -126,8 +130,8 @@ static void add_unit(struct qk_str *out, const struct qk_plan_unit *unit)
 void qk_plan_write(const struct qk_plan *plan, struct qk_str *out)
 {
     qk_str_add(out, "{\"format\": \"qkscope-plan\", \"version\": 1,\n");
-    add_checkpoint(out, "base", &plan->base);
-    add_checkpoint(out, "tuned", &plan->tuned);
+    add_checkpoint(out, "base", &plan->base, plan->base_sample);
+    add_checkpoint(out, "tuned", &plan->tuned, plan->tuned_sample);
     qk_str_add(out, " \"units\": [");
     for (size_t i = 0; i < plan->n_units; i++) {
         qk_str_add(out, i == 0 ? "\n  " : ",\n  ");

@@ -187,13 +187,18 @@ static const struct qk_plan_member unit_members[] = {
 
 /* ---- members of a checkpoint and of the provenance -------------------------------------------------------------- */
 
+struct checkpoint {
+    struct qk_plan_checkpoint of;
+    const char *sample;
+};
+
 static enum qk_code read_name(struct qk_plan_reader *r, const char *key, const struct qk_json *json, void *dst,
                               struct qk_err *err)
 {
-    return qk_plan_read_text(r, key, json, &((struct qk_plan_checkpoint *)dst)->name, err);
+    return qk_plan_read_text(r, key, json, &((struct checkpoint *)dst)->of.name, err);
 }
 
-static enum qk_code read_sha256(struct qk_plan_reader *r, const char *key, const struct qk_json *json, void *dst,
+static enum qk_code read_sha256(struct qk_plan_reader *r, const char *key, const struct qk_json *json, const char **ret,
                                 struct qk_err *err)
 {
     const char *text;
@@ -201,12 +206,25 @@ static enum qk_code read_sha256(struct qk_plan_reader *r, const char *key, const
         strspn(text, "0123456789abcdef") != SHA256_DIGITS) {
         return qk_plan_wrong(r, key, "64 lower-case hex digits", json, err);
     }
-    return qk_plan_read_text(r, key, json, &((struct qk_plan_checkpoint *)dst)->header_sha256, err);
+    return qk_plan_read_text(r, key, json, ret, err);
+}
+
+static enum qk_code read_header(struct qk_plan_reader *r, const char *key, const struct qk_json *json, void *dst,
+                                struct qk_err *err)
+{
+    return read_sha256(r, key, json, &((struct checkpoint *)dst)->of.header_sha256, err);
+}
+
+static enum qk_code read_sample(struct qk_plan_reader *r, const char *key, const struct qk_json *json, void *dst,
+                                struct qk_err *err)
+{
+    return read_sha256(r, key, json, &((struct checkpoint *)dst)->sample, err);
 }
 
 static const struct qk_plan_member checkpoint_members[] = {
     {"name", true, read_name},
-    {"header_sha256", true, read_sha256},
+    {"header_sha256", true, read_header},
+    {"sample_sha256", false, read_sample},
     {NULL, false, NULL},
 };
 
@@ -251,13 +269,23 @@ static enum qk_code read_version(struct qk_plan_reader *r, const char *key, cons
 static enum qk_code read_base(struct qk_plan_reader *r, const char *key, const struct qk_json *json, void *dst,
                               struct qk_err *err)
 {
-    return qk_plan_read_object(r, key, json, checkpoint_members, &((struct qk_plan *)dst)->base, err);
+    struct qk_plan *plan = dst;
+    struct checkpoint c = {0};
+    QK_TRY(qk_plan_read_object(r, key, json, checkpoint_members, &c, err));
+    plan->base = c.of;
+    plan->base_sample = c.sample;
+    return QK_OK;
 }
 
 static enum qk_code read_tuned(struct qk_plan_reader *r, const char *key, const struct qk_json *json, void *dst,
                                struct qk_err *err)
 {
-    return qk_plan_read_object(r, key, json, checkpoint_members, &((struct qk_plan *)dst)->tuned, err);
+    struct qk_plan *plan = dst;
+    struct checkpoint c = {0};
+    QK_TRY(qk_plan_read_object(r, key, json, checkpoint_members, &c, err));
+    plan->tuned = c.of;
+    plan->tuned_sample = c.sample;
+    return QK_OK;
 }
 
 static enum qk_code read_unit(struct qk_plan_reader *r, size_t i, const struct qk_json *json, struct qk_plan_unit *unit,

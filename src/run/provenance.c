@@ -9,8 +9,6 @@
 #include "base/str.h"
 #include "num/blas.h"
 
-enum { SAMPLE_BYTES = 64 };
-
 /* "2026-01-31T12:00:00Z", or says that the time is left out. */
 static void created_text(char *out, size_t cap)
 {
@@ -123,26 +121,6 @@ enum qk_code qk_provenance_root(struct qk_table *table, const struct qk_run_inpu
     return qk_provenance_program(table, "Drift of attention routing under fine-tuning", lines, n_tuned, err);
 }
 
-/* Name, type and up to three windows of bytes of every tensor. */
-static enum qk_code sample(const struct qk_ckpt *ckpt, char ret[65], struct qk_err *err)
-{
-    struct qk_sha256 sha;
-    unsigned char bytes[SAMPLE_BYTES];
-    qk_sha256_init(&sha);
-    for (size_t i = 0; i < ckpt->n_tensors; i++) {
-        const struct qk_tensor *t = &ckpt->tensors[i];
-        qk_sha256_add(&sha, t->name, strlen(t->name) + 1);
-        size_t n = t->n_bytes < SAMPLE_BYTES ? (size_t)t->n_bytes : SAMPLE_BYTES;
-        const uint64_t at[] = {0, (t->n_bytes - n) / 2, t->n_bytes - n};
-        for (size_t w = 0; w < sizeof(at) / sizeof(at[0]) && n > 0; w++) {
-            QK_TRY(qk_ckpt_read(ckpt, t, at[w], n, bytes, err));
-            qk_sha256_add(&sha, bytes, n);
-        }
-    }
-    qk_sha256_hex(&sha, ret);
-    return QK_OK;
-}
-
 /* The storage type that holds most of the bytes. */
 static const char *main_dtype(const struct qk_ckpt *ckpt)
 {
@@ -160,7 +138,7 @@ static const char *main_dtype(const struct qk_ckpt *ckpt)
 enum qk_code qk_provenance_checkpoint(struct qk_table *table, const struct qk_run_input *input, const char *role,
                                       char ret_sample[65], struct qk_err *err)
 {
-    QK_TRY(sample(input->ckpt, ret_sample, err));
+    QK_TRY(qk_ckpt_sample(input->ckpt, ret_sample, err));
     char *path = qk_arena_printf(table->arena, "/checkpoints/%s", input->name);
     if (path == NULL) {
         return qk_fail_nomem(err, "checkpoint name");

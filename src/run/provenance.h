@@ -20,8 +20,7 @@ enum qk_code qk_provenance_program(struct qk_table *table, const char *title, co
 /* Appends a word as a shell would take it, resp. " NAME=PATH" of a checkpoint. */
 void qk_provenance_add_word(struct qk_str *str, const char *s);
 void qk_provenance_add_operand(struct qk_str *str, const struct qk_run_input *input);
-/* /checkpoints/NAME; ret_sample receives the checkpoint's sample_sha256: SHA-256 over the first, middle and last bytes
- * of every tensor, which tells two checkpoints of the same shapes apart without reading them whole. */
+/* /checkpoints/NAME; ret_sample receives the checkpoint's sample_sha256: qk_ckpt_sample. */
 enum qk_code qk_provenance_checkpoint(struct qk_table *table, const struct qk_run_input *input, const char *role,
                                       char ret_sample[65], struct qk_err *err) QK_CHECKED;
 /* What must agree between parts of one run, and for --resume: SHA-256 over program version, options (without layers and

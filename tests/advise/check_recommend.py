@@ -87,7 +87,8 @@ def main():
             check(math.isclose(score, score_of(f, layer), rel_tol=2e-4), f"score of layer {layer}")  # t to three decimals
         for side in ("base", "tuned"):
             name = plan[side]["name"]
-            check(plan[side]["header_sha256"] == f[f"checkpoints/{name}"].attrs["header_sha256"], f"hash of {name}")
+            for hash in ("header_sha256", "sample_sha256"):
+                check(plan[side][hash] == f[f"checkpoints/{name}"].attrs[hash], f"{hash} of {name}")
     action = {u["layer"]: u["action"] for u in plan["units"]}
     check(action[5] == "restore", f"actions: {action}")
     check(all(u["evidence"] and u["reason"].endswith(".") for u in plan["units"]), "evidence or reason is missing")

@@ -59,6 +59,11 @@ $ qkscope compare $SRC/examples/amnesia/sft out --expect out/qkscope.json --base
 > not as planned: 1 tensor
 
 $ qkscope compare $SRC/examples/amnesia/base out --expect out/qkscope.json --base $SRC/examples/amnesia/sft
+? 4
+! qkscope: error: out/qkscope.json: base.sample_sha256: the plan was made for another checkpoint than <*> (expected <*>, found <*>)
+! qkscope: hint: --force holds them against each other all the same
+
+$ qkscope compare $SRC/examples/amnesia/base out --expect out/qkscope.json --force --base $SRC/examples/amnesia/sft
 ? 1
 > ...
 > not as planned: 32 tensors

@@ -52,6 +52,17 @@ $ qkscope restore base sft --layers full -o base/new
 ! qkscope: error: base/new: lies in an input (base)
 ! qkscope: hint: inputs are never written; give -o a directory elsewhere
 
+# base and tuned have the same header: a plan for the pair is not one for the pair turned around
+$ qkscope restore sft base --plan plan.json -o other
+? 4
+! qkscope: error: plan.json: base.sample_sha256: the plan is not for sft (expected <*>, found <*>)
+! qkscope: hint: it was made for 'base'; --force uses it all the same
+
+$ qkscope compare sft out --expect plan.json --base sft
+? 4
+! qkscope: error: plan.json: base.sample_sha256: the plan was made for another checkpoint than sft (expected <*>, found <*>)
+! qkscope: hint: --force holds them against each other all the same
+
 $ sed 's/"header_sha256": "./"header_sha256": "0/g' plan.json >foreign.json; qkscope restore base sft --plan foreign.json -o other
 ? 4
 ! qkscope: error: foreign.json: base.header_sha256: the plan is not for base (expected 0<*>, found c<*>)

@@ -59,10 +59,17 @@ struct qk_evidence_layer {
     bool has_rope, has_qk_norm;
 };
 
+/* Scores of heads from another program (advise/head_list.h): n_layers × width, NaN where there is none. */
+struct qk_head_scores {
+    const double *scores; /* NULL: no list was given */
+    size_t width;
+};
+
 struct qk_evidence {
     const struct qk_table *table;
     const char *base, *tuned;               /* names */
     const char *base_sha256, *tuned_sha256; /* of the headers */
+    const char *base_sample, *tuned_sample; /* sample_sha256; "" when the run does not say */
     const char *family;                     /* "" when the run does not say */
     double vocab_size, max_position;        /* NaN when the run does not say */
     size_t n_layers;
@@ -72,6 +79,7 @@ struct qk_evidence {
     bool has_drift;                               /* some head's routing form was compared */
     bool has_probe;  /* some head's attention was compared with the base's on the same probes */
     bool has_needle; /* and the probes mark a needle */
+    struct qk_head_scores listed;
     size_t n_probes;
     double longest_probe; /* tokens; NaN without probes */
 };
@@ -83,6 +91,8 @@ enum qk_code qk_evidence_open(const struct qk_table *table, const char *checkpoi
                               struct qk_evidence *ret, struct qk_err *err) QK_CHECKED;
 
 double qk_evidence_at(const struct qk_evidence *e, enum qk_datum datum, size_t layer, size_t head);
+/* The score that the list of heads gives; NaN where it gives none, and without a list. */
+double qk_evidence_listed(const struct qk_evidence *e, size_t layer, size_t head);
 /* The key head that a query head reads. */
 size_t qk_evidence_kv_head(const struct qk_evidence *e, size_t layer, size_t head);
 /* Relative drift of the routing form: with norm weights folded in where it is there, else without. */

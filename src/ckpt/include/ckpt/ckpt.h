@@ -74,6 +74,10 @@ const struct qk_tensor *qk_ckpt_find(const struct qk_ckpt *ckpt, const char *nam
 enum qk_code qk_ckpt_read(const struct qk_ckpt *ckpt, const struct qk_tensor *t, uint64_t at, size_t n, void *buf,
                           struct qk_err *err) QK_CHECKED;
 
+/* SHA-256 over every tensor's name and its first, middle and last 64 bytes: tells two checkpoints of the same shapes
+ * apart, as base and tuned are, where header_sha256 is the same. Three small reads a tensor. */
+enum qk_code qk_ckpt_sample(const struct qk_ckpt *ckpt, char ret[65], struct qk_err *err) QK_CHECKED;
+
 /* One violation of the format. rule is a stable kebab-case id ("header-too-large", "hole-in-data" …). */
 struct qk_violation {
     const char *file;

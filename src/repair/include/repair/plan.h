@@ -1,7 +1,7 @@
 /* A restore plan: which Q/K parts of which layers are put back, aligned or blended (docs/metrics.md section 6), and
  * plan.json, its file form:
  *
- *   {"format": "qkscope-plan", "version": 1, "base": {"name", "header_sha256"}, "tuned": {…},
+ *   {"format": "qkscope-plan", "version": 1, "base": {"name", "header_sha256", "sample_sha256"}, "tuned": {…},
  *    "units": [{"layer": 5, "kv_groups": "all" | [0, 2], "tensors": ["q", "k"], "with": ["q_norm"],
  *               "action": "restore" | "align" | "blend" | "keep",
  *               "method": "qk-pro" | "rotate", "side": "input" | "head", "lambda": 0.01, "alpha": 1.0,
@@ -66,6 +66,7 @@ struct qk_plan_checkpoint {
 
 struct qk_plan {
     struct qk_plan_checkpoint base, tuned;
+    const char *base_sample, *tuned_sample; /* qk_ckpt_sample, or NULL: not known, and not in the file */
     size_t n_units;
     const struct qk_plan_unit *units; /* by layer, then first KV group */
     const char *measured;             /* JSON text of the member, or NULL */
