@@ -24,7 +24,7 @@ static const struct evidence_row {
     {"qk_rel_drift", QK_DATUM_QK_REL},
     {"qk_eff_rel_drift", QK_DATUM_QK_EFF},
 };
-enum { N_ROWS = sizeof evidence_rows / sizeof evidence_rows[0], N_DERIVED = 5 };
+enum { N_ROWS = sizeof evidence_rows / sizeof evidence_rows[0], N_DERIVED = 6 };
 
 enum qk_code qk_reason_evidence(const struct qk_evidence *e, const struct qk_judged_unit *u, struct qk_arena *arena,
                                 struct qk_plan_unit *unit, struct qk_err *err)
@@ -38,6 +38,7 @@ enum qk_code qk_reason_evidence(const struct qk_evidence *e, const struct qk_jud
         {"routing_loss", u->of.routing_loss},
         {"drift", u->of.drift},
         {"alignable", u->alignable},
+        {"listed_score", qk_evidence_listed(e, u->layer, u->head)},
         {"needle_loss_lo", qk_evidence_needle_loss(e, u->layer, u->head)}};
     size_t n = 0;
     for (size_t i = 0; i < N_DERIVED; i++) {
@@ -71,10 +72,13 @@ static void add_needle(struct qk_str *out, const struct qk_evidence *e, size_t l
     }
 }
 
-static void add_loss(struct qk_str *out, const struct qk_evidence *e, const struct qk_judged_unit *u)
+static void add_loss(struct qk_str *out, const struct qk_evidence *e, enum qk_score_basis basis,
+                     const struct qk_judged_unit *u)
 {
     qk_str_addf(out, "head %zu decides: ", u->head);
-    if (u->of.lost == QK_LOST_NEEDLE) {
+    if (basis == QK_BASIS_LISTED) {
+        qk_str_addf(out, "the list of heads gives it %.2f", u->of.routing_loss);
+    } else if (u->of.lost == QK_LOST_NEEDLE) {
         add_needle(out, e, u->layer, u->head);
     } else if (u->of.lost == QK_LOST_FAR) {
         qk_str_addf(out, "it lost %.0f %% of its attention beyond %.0f tokens",
@@ -107,8 +111,12 @@ static void add_verdict(struct qk_str *out, enum qk_score_basis basis, const str
         qk_str_add(out, "; kept because the budget goes to units with higher scores");
     } else if (u->action == QK_PLAN_KEEP && basis == QK_BASIS_DRIFT) {
         qk_str_add(out, "; kept because no loss is known without probes, and the paper restores softmax layers only");
+    } else if (u->action == QK_PLAN_KEEP && basis == QK_BASIS_LISTED) {
+        qk_str_addf(out, "; no head that moved has %.2g or more", QK_LOSS_THRESHOLD);
     } else if (u->action == QK_PLAN_KEEP) {
         qk_str_addf(out, "; no loss of %.2g or more to bring back", QK_LOSS_THRESHOLD);
+    } else if (u->action == QK_PLAN_ALIGN && basis == QK_BASIS_LISTED) {
+        qk_str_add(out, "; no retrieval head, so turning the bases back is enough");
     } else if (u->action == QK_PLAN_ALIGN) {
         qk_str_add(out, basis == QK_BASIS_DRIFT ? "; turning the bases back is the smaller change, and without probes "
                                                   "no loss is known"
@@ -126,15 +134,16 @@ const char *qk_reason_sentence(const struct qk_evidence *e, enum qk_score_basis 
         qk_str_add(&out, "W_Q and W_K did not move beyond rounding: restoring changes nothing");
     } else if (isnan(u->of.score)) {
         qk_str_addf(&out, "no score: %s",
-                    basis == QK_BASIS_DRIFT   ? "its weights were not compared"
-                    : basis == QK_BASIS_PROBE ? "its attention was not measured, or is no number"
-                                              : "it was not both probed and compared");
+                    basis == QK_BASIS_DRIFT    ? "its weights were not compared"
+                    : basis == QK_BASIS_PROBE  ? "its attention was not measured, or is no number"
+                    : basis == QK_BASIS_LISTED ? "it is not on the list of heads, or its weights were not compared"
+                                               : "it was not both probed and compared");
     } else if (basis == QK_BASIS_DRIFT) {
         qk_str_addf(&out, "head %zu decides: ", u->head);
         add_drift(&out, e, u);
         add_verdict(&out, basis, u);
     } else {
-        add_loss(&out, e, u);
+        add_loss(&out, e, basis, u);
         qk_str_add(&out, "; ");
         add_drift(&out, e, u);
         add_verdict(&out, basis, u);

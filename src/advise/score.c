@@ -7,6 +7,7 @@ static const char *const basis_names[QK_N_SCORE_BASES] = {
     [QK_BASIS_BOTH] = "probe and drift",
     [QK_BASIS_DRIFT] = "drift only",
     [QK_BASIS_PROBE] = "probe only",
+    [QK_BASIS_LISTED] = "list of heads and drift",
 };
 
 const char *qk_score_basis_name(enum qk_score_basis basis)
@@ -63,21 +64,34 @@ double qk_score_combine(enum qk_score_basis basis, double routing_loss, double d
 
 enum qk_score_basis qk_score_basis_of(const struct qk_evidence *e)
 {
-    return !e->has_probe ? QK_BASIS_DRIFT : !e->has_drift ? QK_BASIS_PROBE : QK_BASIS_BOTH;
+    if (e->has_probe) {
+        return e->has_drift ? QK_BASIS_BOTH : QK_BASIS_PROBE;
+    }
+    return e->listed.scores != NULL ? QK_BASIS_LISTED : QK_BASIS_DRIFT;
+}
+
+/* P from the probes. */
+static double probed_loss(const struct qk_evidence *e, size_t layer, size_t head, enum qk_loss_kind *ret_kind)
+{
+    /* with one probe there is no interval: the value itself */
+    double lo = qk_evidence_at(e, QK_DATUM_TAIL_LOSS_LO, layer, head);
+    double hi = qk_evidence_at(e, QK_DATUM_TAIL_LOSS_HI, layer, head);
+    double shift = qk_evidence_at(e, QK_DATUM_SHIFT_HI, layer, head);
+    double tail = qk_evidence_at(e, QK_DATUM_TAIL_LOSS, layer, head);
+    return qk_score_routing_loss(qk_evidence_needle_loss(e, layer, head), isnan(lo) ? tail : lo, isnan(hi) ? tail : hi,
+                                 isnan(shift) ? qk_evidence_at(e, QK_DATUM_SHIFT, layer, head) : shift, ret_kind);
 }
 
 struct qk_head_score qk_score_head(const struct qk_evidence *e, enum qk_score_basis basis, size_t layer, size_t head)
 {
     struct qk_head_score s = {.alignable = qk_evidence_alignable(e, layer, head),
                               .at_floor = qk_evidence_at_floor(e, layer, head)};
-    /* with one probe there is no interval: the value itself */
-    double lo = qk_evidence_at(e, QK_DATUM_TAIL_LOSS_LO, layer, head);
-    double hi = qk_evidence_at(e, QK_DATUM_TAIL_LOSS_HI, layer, head);
-    double shift = qk_evidence_at(e, QK_DATUM_SHIFT_HI, layer, head);
-    double tail = qk_evidence_at(e, QK_DATUM_TAIL_LOSS, layer, head);
-    s.routing_loss =
-        qk_score_routing_loss(qk_evidence_needle_loss(e, layer, head), isnan(lo) ? tail : lo, isnan(hi) ? tail : hi,
-                              isnan(shift) ? qk_evidence_at(e, QK_DATUM_SHIFT, layer, head) : shift, &s.lost);
+    if (basis == QK_BASIS_LISTED) {
+        s.routing_loss = qk_evidence_listed(e, layer, head);
+        s.lost = s.routing_loss > 0.0 ? QK_LOST_LISTED : QK_LOST_NOTHING;
+    } else {
+        s.routing_loss = probed_loss(e, layer, head, &s.lost);
+    }
     s.drift = qk_score_drift(qk_evidence_drift(e, layer, head), s.alignable);
     if (s.at_floor && !isnan(s.drift)) {
         s.drift = 0.0;

@@ -2,6 +2,7 @@
 #include <stdint.h>
 
 #include "advise/finding.h"
+#include "advise/head_list.h"
 #include "advise/recommendation.h"
 #include "base/file.h"
 #include "base/str.h"
@@ -24,7 +25,7 @@ struct recommend_command {
 /* The command line rebuilt from what decides, so that plans do not depend on where they are written. */
 static enum qk_code make_command(struct recommend_command *r, struct qk_err *err)
 {
-    static const char *const deciding[] = {"units", "by", "budget"};
+    static const char *const deciding[] = {"units", "by", "budget", "heads"};
     struct qk_str line = {0};
     const char *const *with = NULL;
     qk_str_addf(&line, "qkscope recommend %s --checkpoint %s", qk_cli_operand(r->cli, 0), r->evidence.tuned);
@@ -136,6 +137,18 @@ static void set_status(struct recommend_command *r)
     }
 }
 
+static enum qk_code read_head_list(struct recommend_command *r, struct qk_err *err)
+{
+    const char *path = qk_cli_value(r->cli, "heads");
+    if (path == NULL) {
+        return QK_OK;
+    }
+    if (r->evidence.has_probe) {
+        return qk_fail(err, QK_EUSAGE, "--heads is for runs without probes: these say what each head lost");
+    }
+    return qk_head_list_read(path, &r->evidence, qk_cli_arena(r->cli), err);
+}
+
 static enum qk_code recommend(struct recommend_command *r, struct qk_err *err)
 {
     struct qk_arena *arena = qk_cli_arena(r->cli);
@@ -144,6 +157,7 @@ static enum qk_code recommend(struct recommend_command *r, struct qk_err *err)
         qk_err_context(err, "%s", qk_cli_operand(r->cli, 0));
         return code;
     }
+    QK_TRY(read_head_list(r, err));
     QK_TRY(read_options(r, err));
     QK_TRY(qk_findings_of(&r->evidence, arena, &r->findings, &r->n_findings, err));
     code = qk_recommend(&r->evidence, &r->options, arena, &r->recommendation, err);
@@ -177,6 +191,9 @@ static enum qk_code run(struct qk_cli *cli, struct qk_err *err)
     struct recommend_command r = {.cli = cli};
     bool measure = qk_cli_flag(cli, "measure"), has_run = qk_cli_n_operands(cli) > 0;
     QK_TRY(qk_recommend_measure_check(cli, err));
+    if (measure && qk_cli_value(cli, "heads") != NULL) {
+        return qk_fail(err, QK_EUSAGE, "--measure measures what heads are for: it takes no --heads");
+    }
     if (!has_run && !measure) {
         return qk_fail(err, QK_EUSAGE, "RUN.h5 is missing (only --measure goes without)");
     }
@@ -223,6 +240,11 @@ static const struct qk_option options[] = {
      .arg = "TENSOR",
      .choices = with_choices,
      .help = "Restore these weights too in restored layers that have them: q_norm, k_norm."},
+    {.name = "heads",
+     .kind = QK_OPT_PATH,
+     .arg = "FILE",
+     .help = "For a run without probes: scores of the base's heads, a Retrieval_Head JSON or DuoAttention's "
+             "full_attention_heads.tsv. A head's score takes the place of its routing loss."},
     {.name = "export",
      .kind = QK_OPT_CHOICE,
      .arg = "FORMAT",
@@ -257,6 +279,8 @@ static const char *const examples[] = {
     "The four KV groups that are worth most.",
     "qkscope recommend run.h5 --fail-on alarm -q >/dev/null",
     "A check in a training pipeline: status 1 when retrieval heads lost their needle.",
+    "qkscope recommend drift.h5 --heads head_score.json -o plan.json",
+    "Without probes, from retrieval heads that are known: those that moved.",
     "qkscope recommend run.h5 --export mergekit -o plan.yaml",
     "The same plan for mergekit-yaml, as far as its filters can say it.",
     "qkscope recommend --measure --base base/ --tuned sft/ --units all --reasoning problems.jsonl -o plan.json",
@@ -281,8 +305,9 @@ const struct qk_command qk_cmd_recommend = {
         "nothing moved, 1 at most.\n\n"
         "A unit is restored when a head's P is 0.1 or more; aligned (rotated back) when there is no such loss and "
         "rotations explain half of the drift; else kept. A run without probes cannot tell which layers lost range: "
-        "softmax layers that moved are then restored, as the paper does with all of them, and others kept. A run "
-        "without drift is scored by P alone.\n\n"
+        "softmax layers that moved are then restored, as the paper does with all of them, and others kept; with "
+        "--heads "
+        "the layers with retrieval heads that moved are. A run without drift is scored by P alone.\n\n"
         "With --measure the plan is chosen by running the tuned model with parts of the base's Q and K put in memory: "
         "recall on needle-in-a-haystack cases, reasoning on given problems. Controls (everything but Q and K put back; "
         "V, O, MLP, embedding alone; Q or K alone) tell whether Q and K are the cause at all. The search begins at the "

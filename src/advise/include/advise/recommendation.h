@@ -6,7 +6,8 @@
  *   restore  some head has a routing loss P ≥ 0.1 on drift above the floor
  *   align    (rotate) no such loss, and rotations explain at least half of the drift
  *   keep     no such loss
- * Without probe data the loss is not known: units of softmax layers over all keys that are not kept or aligned are
+ * With a list of heads in place of probe data, P is the head's score on it: retrieval heads that moved are restored.
+ * Without either the loss is not known: units of softmax layers over all keys that are not kept or aligned are
  * restored, as the paper does with all of them; other layers are kept. A unit that lacks data which others have is
  * kept, without a score. Of the units that are not kept, a budget leaves the best by score (the lower layer and group
  * first among equals).
