@@ -219,6 +219,12 @@ static enum qk_code add_loss(struct qk_str *out, const struct facts *f, struct q
         add_interval(out, &f->tuned);
         qk_str_addf(out, ", %.0f cases each.", f->tuned.n);
         QK_TRY(add_tasks(out, f, err));
+        if (f->base.p < half) {
+            qk_str_addf(out,
+                        "Mind: %s itself finds %.0f %%, so that these documents hardly test it; --template gives "
+                        "documents a form that it knows, --lengths shorter ones.\n",
+                        f->q->base, 100.0 * f->base.p);
+        }
     }
     if (f->base_reasoning.n > 0.0 && f->tuned_reasoning.n > 0.0) {
         qk_str_addf(out, "Reasoning: it %s ", f->tuned_reasoning.p > f->base_reasoning.p ? "rose from" : "went from");

@@ -163,7 +163,7 @@ void qk_diagnosed_heads_add(const struct qk_diagnosed_heads *heads, struct qk_st
     }
     qk_str_add(out, "Where:");
     add_heads(out, &heads->needle, "attention on the needle fell in heads (layer.head)", add_needle);
-    add_heads(out, &heads->range, "Less far, at least by so much, look", add_range);
+    add_heads(out, &heads->range, "Heads that look less far, by at least", add_range);
     if (!isnan(heads->median_drift)) {
         qk_str_addf(out, " The routing form of Q and K moved by %.1f %% in the median head",
                     100.0 * heads->median_drift);

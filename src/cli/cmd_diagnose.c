@@ -1,5 +1,6 @@
 /* qkscope diagnose BASE TUNED -o DIR: the whole circle, from what moved to a repaired checkpoint and a verdict. */
 #include <math.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "advise/diagnosis.h"
@@ -58,9 +59,9 @@ static void take_count(const struct qk_diagnose *d, const char *option, size_t *
 
 static enum qk_code settle_size(struct qk_diagnose *d, const struct qk_checkpoint_inputs *inputs, struct qk_err *err)
 {
-    const char *before = qk_diagnose_state_find(d->state, "size");
-    QK_TRY(choose_size(
-        d, before != NULL && qk_diagnose_size_find(before) != NULL ? before : qk_cli_value(d->cli, "size"), err));
+    const char *before = qk_diagnose_state_find(d->state, "size"), *size = qk_cli_value(d->cli, "size");
+    bool as_before = qk_streq(size, "auto") && before != NULL && qk_diagnose_size_find(before) != NULL;
+    QK_TRY(choose_size(d, as_before ? before : size, err));
     struct qk_arena *arena = qk_cli_arena(d->cli);
     size_t longest = inputs->models[0]->max_position;
     const char *lengths = qk_cli_value(d->cli, "lengths"), *tasks = qk_cli_value(d->cli, "tasks");
@@ -144,15 +145,37 @@ static enum qk_code make_directory(const struct qk_diagnose *d, struct qk_err *e
     return steps == NULL ? qk_fail_nomem(err, "directory") : qk_mkdirs(steps, err);
 }
 
+/* An operand as the steps are given it: with its name, where that is not the directory's own. */
+static const char *operand_of(const struct qk_diagnose *d, const struct qk_run_input *input, const char *given)
+{
+    bool named = qk_streq(input->name, input->ckpt->name) || strchr(given, '=') != NULL;
+    return named ? given : qk_arena_printf(qk_cli_arena(d->cli), "%s=%s", input->name, given);
+}
+
+/* Names and operands outlive the inputs. */
+static enum qk_code take_names(struct qk_diagnose *d, const struct qk_checkpoint_inputs *inputs, struct qk_err *err)
+{
+    static const char *const restored[] = {"restored", "restored-2", "restored-3"};
+    const struct qk_run_input *base = &inputs->inputs[0], *tuned = &inputs->inputs[1];
+    size_t i = 0;
+    d->base_name = qk_arena_strdup(qk_cli_arena(d->cli), base->name);
+    d->tuned_name = qk_arena_strdup(qk_cli_arena(d->cli), tuned->name);
+    d->base = operand_of(d, base, d->base);
+    d->tuned = operand_of(d, tuned, d->tuned);
+    while (qk_streq(restored[i], base->name) || qk_streq(restored[i], tuned->name)) {
+        i++;
+    }
+    d->restored_name = restored[i];
+    return d->base_name == NULL || d->tuned_name == NULL || d->base == NULL || d->tuned == NULL
+               ? qk_fail_nomem(err, "checkpoint names")
+               : QK_OK;
+}
+
 static enum qk_code begin(struct qk_diagnose *d, const struct qk_checkpoint_inputs *inputs, struct qk_err *err)
 {
     bool resumed;
     QK_TRY(qk_run_check_pair(&inputs->inputs[0], &inputs->inputs[1], qk_cli_progress(d->cli), err));
-    d->base_name = qk_arena_strdup(qk_cli_arena(d->cli), inputs->inputs[0].name); /* outlive the inputs */
-    d->tuned_name = qk_arena_strdup(qk_cli_arena(d->cli), inputs->inputs[1].name);
-    if (d->base_name == NULL || d->tuned_name == NULL) {
-        return qk_fail_nomem(err, "checkpoint names");
-    }
+    QK_TRY(take_names(d, inputs, err));
     if (qk_cli_value(d->cli, "data-test") != NULL && qk_cli_value(d->cli, "data") == NULL) {
         return qk_fail(err, QK_EUSAGE, "--data-test: goes with --data, the problems to choose by");
     }

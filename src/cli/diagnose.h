@@ -23,9 +23,9 @@ struct qk_diagnose_state;
 struct qk_diagnose {
     struct qk_cli *cli;
     const char *dir;
-    const char *base, *tuned;           /* operands */
-    const char *base_name, *tuned_name; /* in results */
-    const char *calibration, *test;     /* problem files; NULL: reasoning is not measured */
+    const char *base, *tuned;                           /* operands */
+    const char *base_name, *tuned_name, *restored_name; /* in results */
+    const char *calibration, *test;                     /* problem files; NULL: reasoning is not measured */
     struct qk_diagnose_size size;
     bool identical;    /* the weights are the same: nothing is run after drift */
     bool plan_changes; /* the plan changes something: there is a restored checkpoint */
@@ -58,8 +58,8 @@ const struct qk_diagnose_step *qk_diagnose_step_at(size_t i);
 /* The whole command line, --resume left out. */
 enum qk_code qk_diagnose_step_words(const struct qk_diagnose *d, const struct qk_diagnose_step *step,
                                     struct qk_diagnose_words *ret, struct qk_err *err) QK_CHECKED;
-/* Runs a command line as a child of this program: its output goes to DIR/steps/NAME.txt and to standard error. Its exit
- * status becomes the code. */
+/* Runs a command line as a child of this program: its output goes to DIR/steps/NAME.txt. Its exit status becomes the
+ * code. */
 enum qk_code qk_diagnose_run_words(struct qk_diagnose *d, const char *name, const struct qk_diagnose_words *words,
                                    struct qk_err *err) QK_CHECKED;
 /* Runs the wanted steps that are, or are not, closing ones, but for those that are complete. */

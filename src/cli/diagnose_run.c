@@ -11,15 +11,11 @@
 #include "diagnose_verdict.h"
 #include "repair/plan.h"
 
-/* What the user sees of the way there goes to standard error; standard output is for the verdict. */
-static enum qk_code show_file(const struct qk_diagnose *d, const char *path, struct qk_err *err)
+/* What a step printed. */
+static const char *output_path(const struct qk_diagnose *d, const char *step)
 {
-    char *text;
-    size_t len;
-    QK_TRY(qk_file_slurp(path, (size_t)1 << 26, &text, &len, err));
-    qk_cli_remark(d->cli, text);
-    qk_free(text);
-    return QK_OK;
+    const char *file = qk_arena_printf(qk_cli_arena(d->cli), "steps/%s.txt", step);
+    return file != NULL ? qk_diagnose_path(d, file) : NULL;
 }
 
 static enum qk_code code_of_status(int status)
@@ -37,8 +33,7 @@ enum qk_code qk_diagnose_run_words(struct qk_diagnose *d, const char *name, cons
                                    struct qk_err *err)
 {
     struct qk_diagnose_words child = *words;
-    const char *file = qk_arena_printf(qk_cli_arena(d->cli), "steps/%s.txt", name);
-    const char *text = file != NULL ? qk_diagnose_path(d, file) : NULL;
+    const char *text = output_path(d, name);
     int status = 0;
     if (text == NULL) {
         return qk_fail_nomem(err, name);
@@ -53,7 +48,22 @@ enum qk_code qk_diagnose_run_words(struct qk_diagnose *d, const char *name, cons
         return qk_fail(err, code_of_status(status),
                        "step '%s' failed with exit status %d; its own message stands above", name, status);
     }
-    return show_file(d, text, err);
+    return QK_OK;
+}
+
+/* What the user sees of the way there goes to standard error; standard output is for the verdict. */
+static enum qk_code show_output(const struct qk_diagnose *d, const char *step, struct qk_err *err)
+{
+    char *text;
+    size_t len;
+    const char *path = output_path(d, step);
+    if (path == NULL) {
+        return qk_fail_nomem(err, step);
+    }
+    QK_TRY(qk_file_slurp(path, (size_t)1 << 26, &text, &len, err));
+    qk_cli_remark(d->cli, text);
+    qk_free(text);
+    return QK_OK;
 }
 
 /* commands.sh: what was run so far, without --resume. */
@@ -133,6 +143,7 @@ static enum qk_code do_step(struct qk_diagnose *d, const struct qk_diagnose_step
     if (!done) {
         QK_TRY(*anew ? QK_OK : add_resume(d, step, &words, err));
         QK_TRY(qk_diagnose_run_words(d, step->name, &words, err));
+        QK_TRY(step->closing ? QK_OK : show_output(d, step->name, err)); /* lists of files are in steps/ only */
         *anew = true;
     }
     if (!step->closing) {
@@ -144,11 +155,18 @@ static enum qk_code do_step(struct qk_diagnose *d, const struct qk_diagnose_step
 enum qk_code qk_diagnose_do_steps(struct qk_diagnose *d, bool closing, struct qk_err *err)
 {
     bool anew = false;
+    enum qk_code first = QK_OK;
     for (size_t i = 0; i < qk_diagnose_n_steps(); i++) {
         const struct qk_diagnose_step *step = qk_diagnose_step_at(i);
-        if (step->closing == closing && step->wanted(d)) {
-            QK_TRY(do_step(d, step, &anew, err));
+        if (step->closing != closing || !step->wanted(d)) {
+            continue;
+        }
+        /* a page that cannot be made keeps no other from being made */
+        enum qk_code code = do_step(d, step, &anew, first == QK_OK ? err : NULL);
+        first = first == QK_OK ? code : first;
+        if (code == QK_EINTERRUPTED || (code != QK_OK && !closing)) {
+            return code;
         }
     }
-    return QK_OK;
+    return first;
 }

@@ -65,7 +65,7 @@ static void add_documents(const struct qk_diagnose *d, struct qk_diagnose_words 
 
 static const char *restored_operand(const struct qk_diagnose *d)
 {
-    return qk_arena_printf(qk_cli_arena(d->cli), "restored=%s/restored", d->dir);
+    return qk_arena_printf(qk_cli_arena(d->cli), "%s=%s/restored", d->restored_name, d->dir);
 }
 
 /* ---- the steps' command lines ----------------------------------------------------------------------------------- */

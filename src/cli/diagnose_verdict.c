@@ -14,7 +14,7 @@ static enum qk_code ask(const struct qk_diagnose *d, const struct qk_table *tabl
 {
     struct qk_diagnosis_question question = {.base = d->base_name,
                                              .tuned = d->tuned_name,
-                                             .restored = d->plan_changes ? "restored" : NULL,
+                                             .restored = d->plan_changes ? d->restored_name : NULL,
                                              .max_reasoning_loss = qk_cli_number(d->cli, "max-reasoning-loss")};
     return qk_diagnosis_of(table, &question, qk_cli_arena(d->cli), ret, err);
 }

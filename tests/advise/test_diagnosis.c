@@ -165,6 +165,20 @@ static void a_fall_within_chance_is_no_loss(void **state)
     release(&m);
 }
 
+static void a_base_that_finds_little_is_told(void **state)
+{
+    (void)state;
+    struct made m = make(MADE_DRIFT);
+    add_recall(m.table, "base", 0);
+    add_recall(m.table, "tuned", 0);
+    for (size_t i = 2; i < 4; i++) {
+        made_node(m.table, "/niah/base/score")->v.f64[i] = 0.0;
+    }
+    diagnose(&m, NULL);
+    assert_says(&m, "base itself finds 0 %, so that these documents hardly test it");
+    release(&m);
+}
+
 static void identical_weights_are_told(void **state)
 {
     (void)state;
@@ -379,6 +393,7 @@ int main(void)
         cmocka_unit_test(a_run_without_recall_claims_nothing),
         cmocka_unit_test(a_fall_within_chance_is_no_loss),
         cmocka_unit_test(few_cases_are_not_enough_for_nothing),
+        cmocka_unit_test(a_base_that_finds_little_is_told),
         cmocka_unit_test(identical_weights_are_told),
         cmocka_unit_test(the_cause_follows_from_the_controls),
         cmocka_unit_test(no_loss_in_the_controls_gives_no_cause),

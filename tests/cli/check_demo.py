@@ -1,4 +1,4 @@
-"""Checks the demo's run file and summary against numpy and scipy, computed from the checkpoints anew.
+"""Checks the demo's run file, texts and verdict against numpy and scipy, computed from the checkpoints anew.
 
 usage: check_demo.py PAIR_DIR DEMO_DIR
 """
@@ -55,12 +55,13 @@ def main():
             assert abs(drift["qk_rel_drift"][layer, head] / relative - 1) < 1e-9
     assert n == 5 * 12 + 3 * 9
 
-    summary = open(f"{demo}/summary.txt").read()
+    summary = open(f"{demo}/steps/drift.txt").read()
     top = re.search(r"heads +(\d+)\.(\d+) \(([\d.]+)\)", summary)
     qk = drift["qk_rel_drift"][:]
     assert (int(top[1]), int(top[2])) == numpy.unravel_index(numpy.nanargmax(qk), qk.shape)
     assert abs(float(top[3]) - numpy.nanmax(qk)) < 1e-3
-    check_range(run, open(f"{demo}/range.txt").read())
+    check_range(run, open(f"{demo}/steps/probe.txt").read())
+    check_verdict(run, " ".join(open(f"{demo}/verdict.txt").read().split()))
     print(f"{n} heads agree")
 
 
@@ -89,6 +90,30 @@ def check_range(run, text):
         assert abs(float(low) - run["routing/sft/distance_shift_lo"][cell]) < 0.006
         assert abs(float(high) - run["routing/sft/distance_shift_hi"][cell]) < 0.006
     assert lost[0][:2] == ("5", "3") and float(lost[0][5]) < 0, "head 5.3 lost most, beyond doubt"
+
+
+def rate(run, name):
+    hits = run[f"niah/{name}/cases/hit"][:]
+    return 100 * hits.mean(), len(hits)
+
+
+def check_verdict(run, text):
+    """The rates that the verdict states are those of the cases; its cause is what the controls say."""
+    assert " ".join(run["verdict"].asstr()[()].split()) == text
+    for name, before in (("base", "recall fell from "), ("sft", ") to "), ("restored", "has recall ")):
+        value, n = rate(run, name)
+        assert f"{before}{value:.1f} % (" in text, (name, value)
+    assert f", {n} cases each." in text
+    measured = run["recommend/measured"]
+    recall = {label: value for label, value, stage in zip(measured["variant"].asstr()[:], measured["recall"][:],
+                                                          measured["stage"][:]) if stage == 0}
+    lost = recall["base"] - recall["tuned"]
+    for control in "all Q/K", "all but Q/K":
+        assert f"returns {100 * (recall[control] - recall['tuned']) / lost:.0f} % (" in text, control
+    half = recall["all Q/K"] - recall["tuned"] >= lost / 2
+    assert ("is drift of Q and K the main cause? No" not in text) == half, text
+    reasoning = [100 * run[f"eval/{name}/{run[f'eval/{name}'].attrs['set']}/hit"][:].mean() for name in ("base", "sft")]
+    assert f"it rose from {reasoning[0]:.1f} % (" in text and f") to {reasoning[1]:.1f} % (" in text
 
 
 main()
