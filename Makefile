@@ -45,6 +45,7 @@ format:
 
 docs: build
 	@sh .ci/docs $(BUILD)/src/cli/qkscope docs
+	@sh .ci/gallery pictures $(BUILD)/src/cli/qkscope results/demo/run.h5 docs/figures
 
 clean:
 	@rm -rf build build-asan build-tsan

@@ -15,6 +15,9 @@ sh "$root/.ci/docs" "$qkscope" "$work/docs" || complain "the program cannot writ
 for page in $(cd "$work/docs" && find . -type f); do
     cmp -s "$work/docs/$page" "$root/docs/$page" || complain "docs/${page#./} is out of date: make docs"
 done
+for picture in $(sed -n 's/^!\[.*\](figures\/\(.*\.png\))$/\1/p' "$root/docs/figures.md"); do
+    [ -s "$root/docs/figures/$picture" ] || complain "docs/figures/$picture is missing: make docs"
+done
 for page in $(cd "$root/docs/commands" && ls); do
     [ -f "$work/docs/commands/$page" ] || complain "docs/commands/$page belongs to no command"
 done
