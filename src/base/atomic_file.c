@@ -35,8 +35,14 @@ static void release(struct qk_atomic_file *file)
 
 static enum qk_code refuse_existing(const char *target, bool force, struct qk_err *err)
 {
+    struct stat st;
     if (qk_path_is_dir(target)) {
         return qk_fail(err, QK_EUSAGE, "%s: is a directory (expected the name of a file to write)", target);
+    }
+    /* the final rename would put a plain file in the place of /dev/stdout, for everybody when the user is root */
+    if (stat(target, &st) == 0 && !S_ISREG(st.st_mode)) {
+        return qk_fail(err, QK_EUSAGE, "%s: cannot be replaced (expected the name of a file, found a special file)",
+                       target);
     }
     if (!force && qk_path_exists(target)) {
         (void)qk_fail(err, QK_EUSAGE, "%s: already exists", target);

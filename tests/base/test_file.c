@@ -68,6 +68,27 @@ static void output_appears_when_committed(void **state)
     qk_free(sub);
 }
 
+/* Devices, pipes and links to them: a rename would replace them, /dev/stdout say. */
+static void special_files_are_not_replaced(void **state)
+{
+    (void)state;
+    char fifo[sizeof dir + 8], link[sizeof dir + 8];
+    struct qk_atomic_file *file;
+    struct qk_err err = {0};
+    struct stat st;
+    snprintf(fifo, sizeof fifo, "%s/fifo", dir);
+    snprintf(link, sizeof link, "%s/link", dir);
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    assert_int_equal(symlink("/dev/null", link), 0);
+    assert_int_equal(qk_atomic_open(fifo, true, &file, &err), QK_EUSAGE);
+    assert_non_null(strstr(err.text, "special file"));
+    assert_int_equal(qk_atomic_open(link, true, &file, &err), QK_EUSAGE);
+    assert_int_equal(lstat(fifo, &st) == 0 && S_ISFIFO(st.st_mode), 1);
+    assert_int_equal(lstat(link, &st) == 0 && S_ISLNK(st.st_mode), 1);
+    unlink(fifo);
+    unlink(link);
+}
+
 static void a_target_that_appears_meanwhile_is_kept(void **state)
 {
     (void)state;
@@ -173,9 +194,13 @@ static int remove_directory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(output_appears_when_committed), cmocka_unit_test(a_target_that_appears_meanwhile_is_kept),
-        cmocka_unit_test(a_full_disk_leaves_nothing),    cmocka_unit_test(what_is_no_file_is_refused),
-        cmocka_unit_test(a_short_read_is_named),         cmocka_unit_test(paths),
+        cmocka_unit_test(output_appears_when_committed),
+        cmocka_unit_test(special_files_are_not_replaced),
+        cmocka_unit_test(a_target_that_appears_meanwhile_is_kept),
+        cmocka_unit_test(a_full_disk_leaves_nothing),
+        cmocka_unit_test(what_is_no_file_is_refused),
+        cmocka_unit_test(a_short_read_is_named),
+        cmocka_unit_test(paths),
     };
     return cmocka_run_group_tests(tests, make_directory, remove_directory);
 }
