@@ -199,20 +199,21 @@ static void plot_panel(struct qk_sheet *sheet, const struct figure *figure, size
         block[k] = sheet->n_blocks - 1;
         if (n > 0 && lines->n <= MAX_BANDS) {
             /* one length alone has no width to fill */
-            qk_sheet_line(sheet, "%sdata index %zu using 1:3:4 with %s linecolor rgb '%s' notitle \\", comma, block[k],
-                          n > 1 ? "filledcurves fillstyle transparent solid 0.16 noborder"
-                                : "yerrorbars pointsize 0 linewidth 0.8",
+            qk_sheet_line(sheet, "%sdata index %zu using %s linecolor rgb '%s' notitle \\", comma, block[k],
+                          n > 1 ? "1:3:4 with filledcurves fillstyle transparent solid 0.16 noborder"
+                                : "1:2:3:4 with yerrorbars pointtype 0 linewidth 0.8",
                           lines->line[k].look.colour);
             comma = "   , ";
         }
     }
-    for (size_t k = 0; k < lines->n; k++) {
+    /* The last first, with the largest marks: of equal lines all can be seen. */
+    for (size_t k = lines->n; k-- > 0;) {
         if (there[k]) {
             char style[96];
             qk_look_line(&lines->line[k].look, style, sizeof style);
-            qk_sheet_line(sheet,
-                          "%sdata index %zu using 1:2 with linespoints pointtype %d pointsize 0.45 %s notitle \\",
-                          comma, block[k], lines->line[k].look.point, style);
+            qk_sheet_line(sheet, "%sdata index %zu using 1:2 with linespoints pointtype %d pointsize %g %s notitle \\",
+                          comma, block[k], lines->line[k].look.point,
+                          k == 0 ? 0.45 : fmin(0.3 + 0.12 * (double)(k - 1), 0.54), style);
             comma = "   , ";
         }
     }
@@ -311,7 +312,7 @@ static void draw_panels(struct qk_sheet *sheet, const struct figure *figure)
                                                                    : 2.6,
                            .left = 1.3,
                            .right = 0.3,
-                           .gap_x = 0.3,
+                           .gap_x = 0.6,
                            .title = 0.44,
                            .axis = 0.42,
                            .foot = QK_GRID_FOOT + QK_GRID_NOTE * (double)(1 + (figure->checkpoints.n_left_out > 0))};
@@ -320,6 +321,7 @@ static void draw_panels(struct qk_sheet *sheet, const struct figure *figure)
         struct qk_box box = qk_grid_box(&grid, p);
         const char *task = title_of(figure, p);
         qk_sheet_panel(sheet, box);
+        qk_sheet_line(sheet, "set bars 0");
         if (p == 0) {
             struct qk_box whole = {grid.left, qk_grid_box(&grid, grid.n - 1).bottom, sheet->width - grid.right,
                                    grid.top};

@@ -264,6 +264,9 @@ static void odd_runs_are_drawn(void **state)
         char *script = scratch_dir_read(dir, "niah-heatmap.gp", NULL);
         assert_true((strstr(script, "12 of 14 checkpoints, 3 of 3 tasks shown") != NULL) == (runs[i].n == 14));
         qk_free(script);
+        script = scratch_dir_read(dir, "recall-by-length.gp", NULL); /* one length alone: a bar, not a band */
+        assert_true((strstr(script, "using 1:2:3:4 with yerrorbars") != NULL) == (runs[i].shape == &recall_point));
+        qk_free(script);
         scratch_dir_remove(dir);
         qk_table_free(table);
     }
