@@ -12,7 +12,7 @@ static const struct run_group {
 } groups[] = {
     {"/model", NULL, false},    {"/checkpoints", NULL, false},      {"/drift", "drift", false},
     {"/probe", "probe", false}, {"/routing", "probe", true},        {"/niah", "niah", false},
-    {"/eval", "eval", false},   {"/recommend", "recommend", false},
+    {"/eval", "eval", false},   {"/recommend", "recommend", false}, {"/verdict", "diagnose", true},
 };
 enum { N_GROUPS = sizeof(groups) / sizeof(groups[0]) };
 

@@ -10,7 +10,7 @@ trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/first" "$work/second"
 cp -r "$2/examples" "$work/first/examples"
 cp -r "$2/examples" "$work/second/examples"
-few="--size s --tasks s3 --lengths 512 --depths 10 --passes 1"
+few="--size s --tasks s3 --lengths 512 --depths 10 --passes 4"
 (cd "$work/first" && sh "$2/.ci/demo" "$qkscope" demo $few >log 2>err) || { cat "$work/first/err"; exit 1; }
 (cd "$work/second" && sh "$2/.ci/demo" "$qkscope" demo $few --threads 1 >log 2>err)
 cd "$work/first"
