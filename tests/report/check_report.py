@@ -223,6 +223,8 @@ def check_full(browser, runs):
     check(np.allclose(shown, stored, rtol=6e-6, atol=0, equal_nan=True), "histogram in the page")
     load(browser, page)
     check(browser.text("h1") == "sft against base", browser.text("h1"))
+    check("measurements of sft show" in browser.text("#verdict"), "whose findings they are")
+    check("needle-lost" in browser.text(".findings"), browser.text(".findings"))
     plan = json.loads(browser.text("#plan-json pre"))
     check(len(column_of(browser, "#plan-table", 0)) == len(plan["units"]), "a row for each unit of the plan")
     check(column_of(browser, "#plan-table", 5) == [unit["reason"] for unit in plan["units"]], "reasons of the plan")

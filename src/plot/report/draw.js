@@ -111,7 +111,8 @@ function chartPoint(series, point, x, y) {
   if (point.xRange) {
     bars.push(svg("line", { x1: x(point.xRange[0]), x2: x(point.xRange[1]), y1: y(point.y), y2: y(point.y), style: `stroke: ${series.colour}` }));
   }
-  const label = point.label ? svg("text", { x: x(point.x) + 6, y: y(point.y) - 5 }, point.label) : null;
+  const inward = x(point.x) > chart.width * 0.7; // a label on the right would be cut off
+  const label = point.label ? svg("text", { x: x(point.x) + (inward ? -7 : 7), y: y(point.y) - 5, "text-anchor": inward ? "end" : "start" }, point.label) : null;
   return [...bars, mark, label].filter((node) => node !== null);
 }
 

@@ -79,12 +79,18 @@ function measuredCheckpoints() {
   });
 }
 
+// The set that the paper restores, to compare a chosen plan with.
+const ruleOfThumb = "softmax Q/K";
+
 function variantLook(one) {
   if (one.name === "base" || one.name === baseName) {
     return { colour: "var(--base)", broken: true };
   }
   if (one.name === "tuned") {
     return { colour: "var(--tuned)" };
+  }
+  if (one.name === ruleOfThumb) {
+    return { colour: "var(--other)" };
   }
   return one.chosen ? { colour: "var(--restored)" } : checkpoints.includes(one.name) ? lookOf(one.name) : { colour: "var(--faint)" };
 }
@@ -93,10 +99,10 @@ function tradeOffChart(title, points) {
   const series = points.map((one) => {
     const ranges = one.xRange[0] !== null && one.yRange[0] !== null;
     const text = `${one.name}${one.chosen ? " (the plan)" : ""}: recall ${formatShare(one.y)}, reasoning ${formatShare(one.x)}`;
-    const loud = one.chosen || ["base", "tuned"].includes(one.name) || checkpoints.includes(one.name);
+    const loud = one.chosen || ["base", "tuned", ruleOfThumb].includes(one.name) || checkpoints.includes(one.name);
     return {
       ...variantLook(one), radius: loud ? 5 : 3,
-      points: [{ x: one.x, y: one.y, text, label: loud ? one.name : null, xRange: ranges && loud ? one.xRange : null, yRange: ranges && loud ? one.yRange : null }],
+      points: [{ x: one.x, y: one.y, text, label: loud ? (one.chosen ? "plan" : one.name) : null, xRange: ranges && loud ? one.xRange : null, yRange: ranges && loud ? one.yRange : null }],
     };
   });
   const shares = [0, 0.25, 0.5, 0.75, 1];

@@ -173,6 +173,11 @@ void qk_report_findings(const struct qk_report_page *page, struct qk_str *out)
         add_sentence(out, "No finding: the run compares no checkpoint with a base, or no rule applies.");
         return;
     }
+    if (o->checkpoint != NULL) {
+        qk_str_add(out, "<p class=\"note\">What the measurements of ");
+        qk_str_add_html(out, o->checkpoint);
+        qk_str_add(out, " show, rule by rule.</p>\n");
+    }
     qk_str_add(out, "<ul class=\"findings\">\n");
     for (size_t i = 0; i < o->n_findings; i++) {
         qk_str_add(out, "<li class=\"");

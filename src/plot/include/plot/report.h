@@ -19,7 +19,8 @@ struct qk_report_finding {
 };
 
 struct qk_report_options {
-    const char *run; /* name of the run file, for the commands shown */
+    const char *run;        /* name of the run file, for the commands shown */
+    const char *checkpoint; /* that the findings are about; NULL without findings */
     const struct qk_report_finding *findings;
     size_t n_findings;
 };
