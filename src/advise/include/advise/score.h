@@ -13,8 +13,8 @@
  *
  *   score  S = sqrt(P · D) with probe and drift data, P without drift data, D without probe data
  *
- * A run without probe data may come with a list of the base's retrieval heads (advise/head_list.h). P is then the head's
- * score on it, what there was to lose, and S = sqrt(P · D).
+ * A run without probe data may come with a list of the base's retrieval heads (advise/head_list.h). P is then the
+ * head's score on it, what there was to lose, and S = sqrt(P · D).
  *
  * A unit (KV group, layer) has the score of its highest head, so a layer's is that of its highest group. S is in
  * [0, 1], rises with every loss and with the drift, falls with the alignable share, and is 0 when either P or D is:
