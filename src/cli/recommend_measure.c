@@ -15,7 +15,7 @@
 #include "run/measure.h"
 #include "store/store.h"
 
-enum { LOOK_DEPTHS = 8, MOST_EXHAUSTIVE = 10, N_TASKS = QK_N_NEEDLE_TASKS };
+enum { LOOK_DEPTHS = 8, N_TASKS = QK_N_NEEDLE_TASKS };
 /* Between the seed of the cases to choose by and that of the held-out ones. */
 #define HELD_OUT_SEED 1000003
 
@@ -126,13 +126,20 @@ static enum qk_code open_pair(struct measure_command *c, struct qk_err *err)
 
 /* ---- RUN.h5 ----------------------------------------------------------------------------------------------------- */
 
-static enum qk_code check_hash(const struct measure_command *c, size_t i, const char *sha256, struct qk_err *err)
+/* header: the shapes; sample: a look at the values, not of adapters, which the run may have read unrounded. */
+static enum qk_code check_same(const struct measure_command *c, size_t i, const char *header, const char *sample,
+                               struct qk_err *err)
 {
-    return qk_streq(c->ckpts[i]->header_sha256, sha256)
-               ? QK_OK
-               : qk_fail(err, QK_EMISMATCH,
-                         "%s: /checkpoints: not made from '%s' (expected header %.12s…, found %.12s…)",
-                         qk_cli_operand(c->cli, 0), c->ckpts[i]->path, c->ckpts[i]->header_sha256, sha256);
+    const struct qk_ckpt *ckpt = c->ckpts[i];
+    char own[65];
+    QK_TRY(qk_ckpt_sample(ckpt, own, err));
+    bool other = ckpt->adapter == NULL && strlen(sample) == 64 && !qk_streq(own, sample);
+    if (other || !qk_streq(ckpt->header_sha256, header)) {
+        return qk_fail(err, QK_EMISMATCH, "%s: /checkpoints: not made from '%s' (expected %s %.12s…, found %.12s…)",
+                       qk_cli_operand(c->cli, 0), ckpt->path, other ? "values" : "header",
+                       other ? own : ckpt->header_sha256, other ? sample : header);
+    }
+    return QK_OK;
 }
 
 /* What the run says about the layers: the order of the search, and evidence for the plan. */
@@ -148,8 +155,8 @@ static enum qk_code read_run(struct measure_command *c, struct qk_err *err)
         return QK_OK;
     }
     QK_TRY(qk_evidence_open(c->table, qk_cli_value(c->cli, "checkpoint"), arena, &c->evidence, err));
-    QK_TRY(check_hash(c, 0, c->evidence.base_sha256, err));
-    QK_TRY(check_hash(c, 1, c->evidence.tuned_sha256, err));
+    QK_TRY(check_same(c, 0, c->evidence.base_sha256, c->evidence.base_sample, err));
+    QK_TRY(check_same(c, 1, c->evidence.tuned_sha256, c->evidence.tuned_sample, err));
     QK_TRY(qk_recommend(&c->evidence, &options, arena, &c->recommendation, err));
     c->inputs[0].name = c->evidence.base;
     c->inputs[1].name = c->evidence.tuned;
@@ -462,18 +469,6 @@ static enum qk_code run(struct measure_command *c, struct qk_err *err)
     QK_TRY(qk_cli_pool(c->cli, &c->pool, err));
     qk_cli_progress_unit(c->cli, "tokens");
     QK_TRY(make_cases(c, err));
-    if (c->options.exhaustive) {
-        size_t n = 0;
-        for (size_t l = 0; l < c->models[1]->n_layers; l++) {
-            const struct qk_layer *layer = &c->models[1]->layers[l];
-            n += layer->n_heads == 0 || (!c->options.all_units && layer->kind != QK_LAYER_FULL) ? 0
-                 : c->options.by_group                                                          ? layer->n_kv_heads
-                                                                                                : 1;
-        }
-        if (n > MOST_EXHAUSTIVE) {
-            return qk_fail(err, QK_EUSAGE, "--exhaustive: %zu units (expected at most %d)", n, MOST_EXHAUSTIVE);
-        }
-    }
     QK_TRY(measure(c, err));
     QK_TRY(explain(c, &c->measurement.plan, err));
     QK_TRY(add_provenance(c, &c->measurement.plan, err));

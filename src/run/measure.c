@@ -8,7 +8,7 @@
 #include "measure_run.h"
 #include "num/stats.h"
 
-enum { HELD_OUT_VARIANTS = 4, N_BLEND_STARTS = 2 };
+enum { HELD_OUT_VARIANTS = 4, N_BLEND_STARTS = 2, MOST_EXHAUSTIVE = 10 };
 
 const char *qk_measure_stage_name(enum qk_measure_stage stage)
 {
@@ -234,11 +234,26 @@ static enum qk_code choose(struct qk_measure_run *r, const struct qk_case_list *
     return QK_OK;
 }
 
+/* NULL for an adapter, whose values may be read rounded or not. */
+static enum qk_code sample_of(struct qk_measure_run *r, const struct qk_ckpt *ckpt, const char **ret,
+                              struct qk_err *err)
+{
+    char *sample = qk_arena_alloc(r->arena, 65, 1);
+    if (sample == NULL) {
+        return qk_fail_nomem(err, "plan");
+    }
+    QK_TRY(ckpt->adapter == NULL ? qk_ckpt_sample(ckpt, sample, err) : QK_OK);
+    *ret = ckpt->adapter == NULL ? sample : NULL;
+    return QK_OK;
+}
+
 static enum qk_code fill_plan(struct qk_measure_run *r, struct qk_measurement *m, struct qk_err *err)
 {
     struct qk_str text = {0};
     m->plan.base = (struct qk_plan_checkpoint){r->base->name, r->base->ckpt->header_sha256};
     m->plan.tuned = (struct qk_plan_checkpoint){r->tuned->name, r->tuned->ckpt->header_sha256};
+    QK_TRY(sample_of(r, r->base->ckpt, &m->plan.base_sample, err));
+    QK_TRY(sample_of(r, r->tuned->ckpt, &m->plan.tuned_sample, err));
     QK_TRY(qk_measure_plan_units(&r->units, m->search.choice, true, r->arena, &m->plan.units, &m->plan.n_units, err));
     m->n = r->n;
     m->variants = r->variants;
@@ -256,6 +271,9 @@ static enum qk_code run(struct qk_measure_run *r, const struct qk_case_list *hel
     QK_TRY(qk_measure_units_of(model, r->options->all_units, r->options->by_group, r->arena, &r->units, err));
     if (r->units.n == 0) {
         return qk_fail(err, QK_EUNSUPPORTED, "%s: no layer of the kinds asked for has Q and K", r->tuned->ckpt->path);
+    }
+    if (r->options->exhaustive && r->units.n > MOST_EXHAUSTIVE) {
+        return qk_fail(err, QK_EUSAGE, "--exhaustive: %zu units (expected at most %d)", r->units.n, MOST_EXHAUSTIVE);
     }
     QK_TRY(choose(r, held_out, m, err));
     QK_TRY(open_engine(r, held_out, err));

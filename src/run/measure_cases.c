@@ -4,7 +4,6 @@
 
 #include "base/alloc.h"
 #include "base/hash.h"
-#include "provenance.h"
 #include "run/measure.h"
 
 enum qk_code qk_case_list_make(const struct qk_niah_set *recall, const struct qk_eval_set *reasoning, int half,
@@ -38,35 +37,23 @@ static void add_text(struct qk_sha256 *sha, const char *text)
     qk_sha256_add(sha, text, strlen(text) + 1);
 }
 
-static enum qk_code add_checkpoints(struct qk_table *table, const struct qk_run_input *const inputs[2],
-                                    struct qk_sha256 *sha, struct qk_err *err)
-{
-    static const char *const roles[] = {"base", "tuned"};
-    for (size_t i = 0; i < 2; i++) {
-        char sample[65];
-        QK_TRY(qk_provenance_checkpoint(table, inputs[i], roles[i], sample, err));
-        add_text(sha, inputs[i]->ckpt->header_sha256);
-        add_text(sha, inputs[i]->ckpt->config_sha256);
-        add_text(sha, sample);
-    }
-    return QK_OK;
-}
-
 enum qk_code qk_measure_config(const struct qk_run_input *base, const struct qk_run_input *tuned,
                                const struct qk_case_list *calibration, const struct qk_case_list *held_out,
                                char ret[65], struct qk_err *err)
 {
-    const struct qk_run_input *const inputs[2] = {base, tuned};
-    struct qk_table *table = NULL;
+    const struct qk_ckpt *const ckpts[] = {base->ckpt, tuned->ckpt};
     struct qk_sha256 sha;
     qk_sha256_init(&sha);
     add_text(&sha, QK_VERSION);
     add_text(&sha, calibration->sha256);
     add_text(&sha, held_out->sha256);
-    QK_TRY(qk_table_new(&table, err));
-    enum qk_code code = add_checkpoints(table, inputs, &sha, err);
-    qk_table_free(table);
-    QK_TRY(code);
+    for (size_t i = 0; i < 2; i++) {
+        char sample[65];
+        QK_TRY(qk_ckpt_sample(ckpts[i], sample, err));
+        add_text(&sha, ckpts[i]->header_sha256);
+        add_text(&sha, ckpts[i]->config_sha256);
+        add_text(&sha, sample);
+    }
     qk_sha256_hex(&sha, ret);
     return QK_OK;
 }
