@@ -157,7 +157,7 @@ def check_choices(browser, run):
 
 
 def column_of(browser, table, column):
-    return browser.run("return [...document.querySelector(arguments[0]).tBodies[0].rows].filter(r => !r.hidden)"
+    return browser.run("return [...document.querySelector(arguments[0]).tBodies[0].rows]"
                        ".map(r => r.cells[arguments[1]].dataset.value ?? r.cells[arguments[1]].textContent)", table, column)
 
 

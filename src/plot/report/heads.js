@@ -3,8 +3,17 @@
 const headGroups = { drift: "Drift of the weights", probe: "Attention on the probes", routing: "Loss against the base" };
 const headAxes = ["/model/head", "/model/kv_head", "/model/module"];
 
+const metricsFound = new Map();
+
 // Metrics of a checkpoint that a map can show.
 function metricsOf(name) {
+  if (!metricsFound.has(name)) {
+    metricsFound.set(name, findMetrics(name));
+  }
+  return metricsFound.get(name);
+}
+
+function findMetrics(name) {
   return Object.keys(headGroups).flatMap((group) => {
     const start = `/${group}/${name}/`;
     return Object.keys(run.arrays)

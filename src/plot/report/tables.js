@@ -40,16 +40,27 @@ function compareCells(a, b, sign) {
   return sign * (typeof x === "number" ? x - y : x.localeCompare(y, "en", { numeric: true }));
 }
 
+// Rows of a table, in their order, with whether they pass the filter. A browser takes seconds to lay out thousands of
+// rows, so only the first of those that pass are in the page.
+const tableRows = new WeakMap();
+const mostRowsShown = 300;
+
+function showRows(table) {
+  const { rows, passes, count } = tableRows.get(table);
+  const passing = rows.filter(passes);
+  table.tBodies[0].replaceChildren(...passing.slice(0, mostRowsShown));
+  count.textContent = (passing.length === rows.length ? `${rows.length} rows` : `${passing.length} of ${rows.length} rows`)
+    + (passing.length > mostRowsShown ? `, the first ${mostRowsShown} shown` : "");
+}
+
 function sortBy(table, column, header) {
   const sign = header.getAttribute("aria-sort") === "ascending" ? -1 : 1;
-  const body = table.tBodies[0];
-  const rows = [...body.rows];
-  rows.sort((a, b) => compareCells(a.cells[column], b.cells[column], sign));
+  tableRows.get(table).rows.sort((a, b) => compareCells(a.cells[column], b.cells[column], sign));
   for (const other of table.tHead.rows[0].cells) {
     other.removeAttribute("aria-sort");
   }
   header.setAttribute("aria-sort", sign > 0 ? "ascending" : "descending");
-  body.append(...rows);
+  showRows(table);
 }
 
 const comparisons = {
@@ -72,23 +83,18 @@ function conditionOf(word, headings) {
   };
 }
 
-function filterTable(table, text, count) {
+function filterTable(table, text) {
   const headings = [...table.tHead.rows[0].cells].map((cell) => cell.textContent.toLowerCase().replaceAll(" ", ""));
   const conditions = text.toLowerCase().split(/\s+/).filter((word) => word !== "").map((word) => conditionOf(word, headings));
-  const rows = [...table.tBodies[0].rows];
-  let shown = 0;
-  for (const row of rows) {
-    row.hidden = !conditions.every((condition) => condition(row));
-    shown += row.hidden ? 0 : 1;
-  }
-  count.textContent = shown === rows.length ? `${rows.length} rows` : `${shown} of ${rows.length} rows`;
+  tableRows.get(table).passes = (row) => conditions.every((condition) => condition(row));
+  showRows(table);
 }
 
-// The rows that are shown, in their order.
+// The rows that pass the filter, in their order; also those that are not in the page.
 function tsvOf(table) {
-  const field = (cell) => (cell.dataset.value ?? cell.dataset.text ?? cell.textContent).replace(/\s+/g, " ").trim();
-  const rows = [...table.tBodies[0].rows].filter((row) => !row.hidden);
-  return [table.tHead.rows[0], ...rows].map((row) => [...row.cells].map(field).join("\t")).join("\n") + "\n";
+  const field = (cell) => (cell.dataset.value ?? cell.textContent).replace(/\s+/g, " ").trim();
+  const { rows, passes } = tableRows.get(table);
+  return [table.tHead.rows[0], ...rows.filter(passes)].map((row) => [...row.cells].map(field).join("\t")).join("\n") + "\n";
 }
 
 function saveTable(table) {
@@ -101,10 +107,9 @@ function saveTable(table) {
 }
 
 function enhanceTable(table) {
-  if (table.dataset.ready) {
+  if (tableRows.has(table)) {
     return;
   }
-  table.dataset.ready = "yes";
   [...table.tHead.rows[0].cells].forEach((header, column) => {
     if (table.tBodies[0].rows[0]?.cells[column]?.classList.contains("number")) {
       header.classList.add("number");
@@ -112,11 +117,12 @@ function enhanceTable(table) {
     header.replaceChildren(html("button", { type: "button", onclick: () => sortBy(table, column, header) }, header.textContent));
   });
   const count = html("span", { class: "count", role: "status" });
-  const filter = html("input", { type: "search", placeholder: "filter: word, layer=5, score>0.3", "aria-label": `Filter: ${table.caption.textContent}`, size: 30, oninput: (event) => filterTable(table, event.target.value, count) });
+  const filter = html("input", { type: "search", placeholder: "filter: word, layer=5, score>0.3", "aria-label": `Filter: ${table.caption.textContent}`, size: 30, oninput: (event) => filterTable(table, event.target.value) });
   const save = html("button", { type: "button", class: "save", onclick: () => saveTable(table) }, "Save as TSV");
   const tools = html("div", { class: "table-tools" }, filter, count, save);
   table.closest(".scroll").before(tools);
-  filterTable(table, "", count);
+  tableRows.set(table, { rows: [...table.tBodies[0].rows], passes: () => true, count });
+  showRows(table);
 }
 
 /* ---- tables made of the run's arrays ---- */
@@ -156,18 +162,10 @@ function headRows() {
   return { headings: ["checkpoint", "layer", "head", "kind", ...columns.map((column) => column.heading)], rows };
 }
 
-// The table of all heads; a large one only when it is asked for.
 function startHeadTable() {
-  const place = document.getElementById("heads-table");
   const { headings, rows } = headRows();
-  const draw = () => {
-    place.replaceChildren(dataTable("heads-all", "Heads", headings, rows));
-    place.querySelectorAll("table.data").forEach(enhanceTable);
-  };
-  if (rows.length > 2000) {
-    place.append(html("button", { type: "button", onclick: draw }, `Show the table of ${rows.length} heads`));
-  } else if (rows.length > 0) {
-    draw();
+  if (rows.length > 0) {
+    document.getElementById("heads-table").append(dataTable("heads-all", "Heads", headings, rows));
   }
 }
 
