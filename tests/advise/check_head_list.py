@@ -1,4 +1,4 @@
-"""recommend --heads on the bundled pair: lists that export writes of the demo's run decide as their numbers say.
+"""recommend --heads on the bundled pair: lists that export writes of a probe run decide as their numbers say.
 
 Usage: check_head_list.py QKSCOPE SOURCE_ROOT
 """
@@ -14,20 +14,23 @@ import h5py
 
 def main():
     qkscope, root = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
-    run, pair = f"{root}/results/demo/run.h5", f"{root}/examples/amnesia"
-    with tempfile.TemporaryDirectory() as work, h5py.File(run) as f:
+    pair = f"{root}/examples/amnesia"
+    with tempfile.TemporaryDirectory() as work:
         def call(*args, status=0):
             done = subprocess.run([qkscope, *args], cwd=work, capture_output=True, text=True)
             assert done.returncode == status, (args, done)
             return done.stdout if status == 0 else done.stderr
 
         call("drift", f"{pair}/base", f"{pair}/sft", "-q", "-o", "drift.h5")
+        call("probe", f"{pair}/base", f"{pair}/sft", "--niah", "--template", f"{pair}/niah.json", "--tasks", "s2",
+             "--lengths", "512", "--depths", "3", "--queries", "last:16", "-q", "-o", "probe.h5")
+        f = h5py.File(f"{work}/probe.h5")
         n_heads, n_kv_heads = f["model/n_heads"][:], f["model/n_kv_heads"][:]
         kinds = f["model/layer_kind"].asstr()[:]
         for form, metric in (("retrieval-head", "retrieval_score"), ("duo-attention", "retrieval_mass")):
             scores = f[f"probe/base/{metric}"][:]
             with open(f"{work}/heads", "w") as file:
-                file.write(call("export", run, "--heads", form, "-d", f"/probe/base/{metric}"))
+                file.write(call("export", "probe.h5", "--heads", form, "-d", f"/probe/base/{metric}"))
             answer = json.loads(call("recommend", "drift.h5", "--heads", "heads", "--json", "-o", "plan.json", "--force"))
             assert answer["scored_by"] == "list of heads and drift"
             units = {unit["layer"]: unit for unit in answer["plan"]["units"]}
@@ -42,7 +45,7 @@ def main():
                 assert unit["action"] == ("restore" if row.max() >= 0.1 else "keep"), (layer, row, unit)
             assert {unit["action"] for unit in units.values()} == {"restore", "keep"}
             assert " --heads heads" in json.load(open(f"{work}/plan.json"))["provenance"]["command"]
-        assert "for runs without probes" in call("recommend", run, "--heads", "heads", status=2)
+        assert "for runs without probes" in call("recommend", "probe.h5", "--heads", "heads", status=2)
         assert "takes no --heads" in call("recommend", "--measure", "--base", f"{pair}/base", "--tuned", f"{pair}/sft",
                                           "--heads", "heads", status=2)
 

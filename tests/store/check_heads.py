@@ -1,19 +1,28 @@
-"""Head scores of the demo's run as DuoAttention and Retrieval_Head read them, against h5py and numpy.
+"""Head scores of the bundled pair as DuoAttention and Retrieval_Head read them, against h5py and numpy.
 
 Usage: check_heads.py QKSCOPE SOURCE_ROOT
 """
 import io
 import json
+import os
 import subprocess
 import sys
+import tempfile
 
 import h5py
 import numpy as np
 
 
 def main():
-    qkscope, root = sys.argv[1:]
-    run = f"{root}/results/demo/run.h5"
+    with tempfile.TemporaryDirectory() as work:
+        check(*(os.path.abspath(path) for path in sys.argv[1:]), f"{work}/run.h5")
+
+
+def check(qkscope, root, run):
+    pair = f"{root}/examples/amnesia"
+    subprocess.run([qkscope, "probe", f"{pair}/base", f"{pair}/sft", "--niah", "--template", f"{pair}/niah.json", "--tasks",
+                    "s2", "--lengths", "256", "--depths", "3", "--queries", "last:16", "-q", "-o", run],
+                   check=True, stdout=subprocess.DEVNULL)
 
     def export(*args, status=0):
         done = subprocess.run([qkscope, "export", run, *args], capture_output=True, text=True)
