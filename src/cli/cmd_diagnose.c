@@ -1,5 +1,7 @@
 /* qkscope diagnose BASE TUNED -o DIR: the whole circle, from what moved to a repaired checkpoint and a verdict. */
+#include <limits.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -52,6 +54,17 @@ static enum qk_code choose_size(struct qk_diagnose *d, const char *name, struct 
     return QK_OK;
 }
 
+/* All items of a list option, "s1,s2"; dflt when it was not given; NULL when out of memory. */
+static const char *list_or(const struct qk_diagnose *d, const char *option, const char *dflt)
+{
+    const char *const *items, *text = dflt;
+    size_t n = qk_cli_list(d->cli, option, &items);
+    for (size_t i = 0; text != NULL && i < n; i++) {
+        text = i == 0 ? items[i] : qk_arena_printf(qk_cli_arena(d->cli), "%s,%s", text, items[i]);
+    }
+    return text;
+}
+
 static void take_count(const struct qk_diagnose *d, const char *option, size_t *into)
 {
     *into = qk_cli_value(d->cli, option) != NULL ? qk_cli_count(d->cli, option) : *into;
@@ -64,16 +77,16 @@ static enum qk_code settle_size(struct qk_diagnose *d, const struct qk_checkpoin
     QK_TRY(choose_size(d, as_before ? before : size, err));
     struct qk_arena *arena = qk_cli_arena(d->cli);
     size_t longest = inputs->models[0]->max_position;
-    const char *lengths = qk_cli_value(d->cli, "lengths"), *tasks = qk_cli_value(d->cli, "tasks");
-    d->size.tasks = tasks != NULL ? tasks : d->size.tasks;
+    d->size.tasks = list_or(d, "tasks", d->size.tasks);
     d->size.probe_length = qk_diagnose_lengths_within(d->size.probe_length, longest, arena);
     d->size.measure_lengths =
-        lengths != NULL ? lengths : qk_diagnose_lengths_within(d->size.measure_lengths, longest, arena);
-    d->size.lengths = lengths != NULL ? lengths : qk_diagnose_lengths_within(d->size.lengths, longest, arena);
+        list_or(d, "lengths", qk_diagnose_lengths_within(d->size.measure_lengths, longest, arena));
+    d->size.lengths = list_or(d, "lengths", qk_diagnose_lengths_within(d->size.lengths, longest, arena));
     take_count(d, "depths", &d->size.depths);
     take_count(d, "samples", &d->size.samples);
     take_count(d, "passes", &d->size.passes);
-    if (d->size.probe_length == NULL || d->size.measure_lengths == NULL || d->size.lengths == NULL) {
+    if (d->size.tasks == NULL || d->size.probe_length == NULL || d->size.measure_lengths == NULL ||
+        d->size.lengths == NULL) {
         return qk_fail_nomem(err, "sizes");
     }
     struct qk_str text = {0};
@@ -106,7 +119,10 @@ static enum qk_code state_facts(struct qk_diagnose *d, const struct qk_checkpoin
     }
     qk_table_free(table);
     for (size_t i = 0; code == QK_OK && i < sizeof options / sizeof options[0]; i++) {
-        code = qk_diagnose_state_fact(d->state, options[i], qk_cli_value(d->cli, options[i]), err);
+        const char *value = qk_streq(options[i], "tasks") || qk_streq(options[i], "lengths")
+                                ? list_or(d, options[i], "-")
+                                : qk_cli_value(d->cli, options[i]);
+        code = qk_diagnose_state_fact(d->state, options[i], value, err);
     }
     for (size_t i = 0; code == QK_OK && i < sizeof files / sizeof files[0]; i++) {
         char sha[65];
@@ -129,6 +145,30 @@ static enum qk_code take_problems(struct qk_diagnose *d, struct qk_err *err)
             return qk_fail_nomem(err, "problems");
         }
         return qk_diagnose_split_problems(data, d->calibration, d->test, err);
+    }
+    return QK_OK;
+}
+
+/* Inputs are never written: DIR may not be one, or lie in one. */
+static enum qk_code guard_inputs(const struct qk_diagnose *d, const struct qk_checkpoint_inputs *inputs,
+                                 struct qk_err *err)
+{
+    char own[PATH_MAX], input[PATH_MAX], *above = qk_arena_strdup(qk_cli_arena(d->cli), d->dir);
+    if (above == NULL) {
+        return qk_fail_nomem(err, "directory");
+    }
+    while (realpath(above, own) == NULL && strrchr(above, '/') != NULL) {
+        *strrchr(above, '/') = '\0'; /* what does not exist yet lies where its parent does */
+    }
+    if (realpath(above, own) == NULL && realpath(".", own) == NULL) {
+        return qk_fail_errno(err, d->dir, "find");
+    }
+    for (size_t i = 0; i < inputs->n; i++) {
+        const char *path = inputs->inputs[i].ckpt->path;
+        size_t n = qk_path_is_dir(path) && realpath(path, input) != NULL ? strlen(input) : 0;
+        if (n > 0 && strncmp(own, input, n) == 0 && (own[n] == '/' || own[n] == '\0')) {
+            return qk_fail(err, QK_EUSAGE, "%s: is an input or lies in one (%s)", d->dir, path);
+        }
     }
     return QK_OK;
 }
@@ -179,6 +219,7 @@ static enum qk_code begin(struct qk_diagnose *d, const struct qk_checkpoint_inpu
     if (qk_cli_value(d->cli, "data-test") != NULL && qk_cli_value(d->cli, "data") == NULL) {
         return qk_fail(err, QK_EUSAGE, "--data-test: goes with --data, the problems to choose by");
     }
+    QK_TRY(guard_inputs(d, inputs, err));
     QK_TRY(make_directory(d, err));
     QK_TRY(qk_diagnose_state_open(d->dir, qk_cli_resume(d->cli), qk_cli_arena(d->cli), &d->state, &resumed, err));
     if (qk_cli_resume(d->cli) && !resumed) {

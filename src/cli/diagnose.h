@@ -39,7 +39,7 @@ const char *qk_diagnose_path(const struct qk_diagnose *d, const char *name);
 /* The words of a step's command line, argv[0] included; a NULL word marks that memory ran out. */
 struct qk_diagnose_words {
     size_t n;
-    const char *word[QK_DIAGNOSE_MOST_WORDS + 1];
+    const char *word[QK_DIAGNOSE_MOST_WORDS + 8]; /* room for what is added for running it, and NULL */
     bool failed;
 };
 

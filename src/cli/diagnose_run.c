@@ -42,6 +42,10 @@ enum qk_code qk_diagnose_run_words(struct qk_diagnose *d, const char *name, cons
     if (qk_cli_verbosity(d->cli) < 0) {
         child.word[child.n++] = "-q";
     }
+    if (!qk_streq(qk_cli_value(d->cli, "progress"), "auto")) {
+        child.word[child.n++] = "--progress";
+        child.word[child.n++] = qk_cli_value(d->cli, "progress");
+    }
     child.word[child.n] = NULL;
     QK_TRY(qk_child_attend(child.word, text, &status, err));
     if (status != 0 && status != 1) {
@@ -147,7 +151,7 @@ static enum qk_code do_step(struct qk_diagnose *d, const struct qk_diagnose_step
         *anew = true;
     }
     if (!step->closing) {
-        QK_TRY(qk_diagnose_state_done(d->state, step->name, line, output, err));
+        QK_TRY(qk_diagnose_state_done(d->state, step->name, line, output, !done, err));
     }
     return learn_from(d, step, err);
 }

@@ -189,7 +189,7 @@ bool qk_diagnose_state_is_done(const struct qk_diagnose_state *state, const char
 }
 
 enum qk_code qk_diagnose_state_done(struct qk_diagnose_state *state, const char *step, const char *command,
-                                    const char *output, struct qk_err *err)
+                                    const char *output, bool write, struct qk_err *err)
 {
     char now[130];
     struct qk_str text = {0};
@@ -199,6 +199,9 @@ enum qk_code qk_diagnose_state_done(struct qk_diagnose_state *state, const char 
     }
     QK_TRY(done_line(command, output, now, sizeof now, err));
     QK_TRY(add_line(state, name, now, err));
+    if (!write) {
+        return QK_OK;
+    }
     qk_str_addf(&text, "%s\n", head);
     for (size_t i = 0; i < state->n; i++) {
         qk_str_addf(&text, "%s %s\n", state->now[i].name, state->now[i].value);

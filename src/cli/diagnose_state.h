@@ -27,9 +27,10 @@ const char *qk_diagnose_state_find(const struct qk_diagnose_state *state, const 
 /* Whether the step was completed with this command line and its output is still what it was. */
 bool qk_diagnose_state_is_done(const struct qk_diagnose_state *state, const char *step, const char *command,
                                const char *output);
-/* Notes that it is complete, and writes the state. */
+/* Notes that it is complete. write: to the file too; a step that was complete before is in it already, with those
+ * behind it. */
 enum qk_code qk_diagnose_state_done(struct qk_diagnose_state *state, const char *step, const char *command,
-                                    const char *output, struct qk_err *err) QK_CHECKED;
+                                    const char *output, bool write, struct qk_err *err) QK_CHECKED;
 /* SHA-256 of a file, or of DIR/qkscope.json. ret: 65 bytes. */
 enum qk_code qk_diagnose_hash(const char *path, char *ret, struct qk_err *err) QK_CHECKED;
 

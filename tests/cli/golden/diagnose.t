@@ -107,6 +107,14 @@ $ ls none
 ? 2
 ! ls: <*>
 
+$ qkscope diagnose base sft -o sft/diagnosis; qkscope diagnose base sft -o sft --force; ls sft
+> config.json
+> model.safetensors
+> tokenizer.json
+> tokenizer_config.json
+! qkscope: error: sft/diagnosis: is an input or lies in one (sft)
+! qkscope: error: sft: is an input or lies in one (sft)
+
 $ qkscope diagnose base sft
 ? 2
 ! qkscope: error: no output directory
