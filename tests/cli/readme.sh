@@ -23,6 +23,10 @@ while [ -f "command.$((n + 1))" ]; do
         exit 1
     fi
 done
+# the verdict it quotes is the demo's
+awk '/verdict.txt; a few minutes/ { waits = 1 } /^```/ { if (waits == 2) exit; if (waits == 1) { waits = 2; next } }
+    waits == 2' "$2/README.md" >quoted
+diff quoted "$2/results/demo/verdict.txt" || { echo "README.md quotes another verdict than results/demo has"; exit 1; }
 [ "$n" -ge 2 ] || { echo "only $n commands found in README.md"; exit 1; }
 [ -s figures/drift-heatmap.pdf ] || { echo "no figure drawn"; exit 1; }
 echo "$n commands of README.md agree"

@@ -15,12 +15,13 @@ if (format eq 'svg') {
     set terminal svg enhanced font font.',10.67' linewidth 0.67 size 321, 268 name 'routing_loss' background '#ffffff'
 }
 if (format eq 'png') {
-    set terminal pngcairo enhanced color font font.',8' fontscale 3.1250 linewidth 2.00 pointscale 2.00 size 1004, 837 background '#ffffff'
+    set terminal pngcairo enhanced color font font.',8' fontscale 3.1250 linewidth 2.00 pointscale 4.17 size 1004, 837 background '#ffffff'
 }
 data = 'routing-loss.dat'
 set output tex ? 'routing-loss-inc.tex' : 'routing-loss.'.format
 set border 15 linewidth 0.6 linecolor rgb '#333333'
 set tics out nomirror scale 0.4 textcolor rgb '#000000'
+if (format eq 'svg') { set xtics offset 0, 0.4 }
 set style fill solid 1 noborder
 set multiplot
 set palette defined (0 '#9c1f2e', 1 '#e08a63', 2 '#f6f0dc', 3 '#6fa3d0', 4 '#1b4f8f')
@@ -37,7 +38,7 @@ set label 'linear' at screen 0.36824, screen 0.90550 left
 set label 'grey: no value (not probed, or nothing far to lose)' at screen 0.01765, screen 0.02821 left textcolor rgb '#777777'
 set label (tex ? '$\times$: 95 \% interval includes 0' : '×: 95 % interval includes 0') at screen 0.01765, screen 0.07898 left textcolor rgb '#777777'
 set colorbox vertical user origin screen 0.87647, screen 0.56559 size screen 0.02588, screen 0.22567
-set cbrange [-0.8:0.8]
+set cbrange [-0.6:0.6]
 unset mcbtics; set cbtics 0.5; set format cb '%g'
 set object rectangle from screen 0.13529, screen 0.79831 to screen 0.31618, screen 0.81664 fillcolor rgb '#f2b84b' fillstyle solid 1 noborder front
 set object rectangle from screen 0.31618, screen 0.79831 to screen 0.40662, screen 0.81664 fillcolor rgb '#15305b' fillstyle solid 1 noborder front
@@ -60,8 +61,8 @@ unset xlabel; unset ylabel; unset cblabel; set format '%g'; set xtics; set ytics
 set lmargin at screen 0.13529; set rmargin at screen 0.85882
 set bmargin at screen 0.23554; set tmargin at screen 0.46121
 set colorbox vertical user origin screen 0.87647, screen 0.23554 size screen 0.02588, screen 0.22567
-set cbrange [-0.6:0.6]
-unset mcbtics; set cbtics 0.5; set format cb '%g'
+set cbrange [-0.35:0.35]
+unset mcbtics; set cbtics 0.2; set format cb '%g'
 set object rectangle from screen 0.13529, screen 0.46827 to screen 0.31618, screen 0.48660 fillcolor rgb '#f2b84b' fillstyle solid 1 noborder front
 set object rectangle from screen 0.31618, screen 0.46827 to screen 0.40662, screen 0.48660 fillcolor rgb '#15305b' fillstyle solid 1 noborder front
 set object rectangle from screen 0.40662, screen 0.46827 to screen 0.58750, screen 0.48660 fillcolor rgb '#f2b84b' fillstyle solid 1 noborder front
