@@ -114,7 +114,7 @@ static enum qk_code walk(struct qk_search_state *s, const struct qk_search_recor
 static bool is_gain(const struct qk_search_record *a, const struct qk_search_record *b)
 {
     struct qk_gain gain = qk_recall_gain(a->outcome, b->outcome);
-    return qk_gain_is_real(&gain);
+    return gain.probability.mean >= QK_SEARCH_LEAST_GAIN && qk_gain_is_real(&gain);
 }
 
 /* The allowed start with the most recall; the tuned one where there is none. */

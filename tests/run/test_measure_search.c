@@ -187,6 +187,19 @@ static void keeps_when_nothing_helps(void **state)
     qk_arena_free(w.arena);
 }
 
+/* Less than a point is no plan, however sure it is. */
+static void keeps_when_too_little_is_won(void **state)
+{
+    static const uint8_t none[UNITS];
+    struct world w = open_world();
+    (void)state;
+    w.gain[2] = w.gain[3] = 0.004;
+    struct qk_search_problem p = problem(&w);
+    struct qk_search_result r = search(&p, &w);
+    assert_memory_equal(r.choice, none, UNITS);
+    qk_arena_free(w.arena);
+}
+
 static void keeps_when_all_cost_too_much(void **state)
 {
     static const uint8_t none[UNITS];
@@ -311,6 +324,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_the_best),
         cmocka_unit_test(keeps_when_nothing_helps),
+        cmocka_unit_test(keeps_when_too_little_is_won),
         cmocka_unit_test(keeps_when_all_cost_too_much),
         cmocka_unit_test(starts_are_held_by_what_is_expected),
         cmocka_unit_test(drops_what_is_worth_nothing),
