@@ -54,11 +54,12 @@ class Page(html.parser.HTMLParser):
             self.data += data
 
 
-def check_source(path):
-    """The file itself: markup, data, addresses."""
+def check_source(path, ids=()):
+    """The file itself: markup, data, addresses, and the tables that are there without JavaScript."""
     page = Page(path)
     check(page.open == [], f"{path}: elements left open: {page.open}")
     check(page.scripts == 2 and page.images == 0, f"{path}: {page.scripts} scripts, {page.images} images")
+    check(set(ids) <= page.ids, f"{path}: not in the file: {set(ids) - page.ids}")
     left = page.text.replace("&#39;{{title}}", "").replace("'{{title}}", "")  # of the hostile name
     check("{{" not in left, f"{path}: a part was not filled in")
     addresses = set(re.findall(r"https?://[^\s\"'<]*", page.text)) - {"http://www.w3.org/2000/svg"}
@@ -219,7 +220,8 @@ def check_full(browser, runs):
     again = open(page, "rb").read()
     runs.report("run.h5", "run.html")
     check(open(page, "rb").read() == again, "the same run gives the same bytes")
-    data = check_source(page)
+    data = check_source(page, ("plan-layers", "plan-json", "recall-table", "reasoning-table", "layers",
+                               "checkpoints-table", "provenance-table", "commands"))
     with h5py.File(runs.path("run.h5")) as f:
         stored = f["probe/sft/distance_histogram"][:].ravel()
     shown = np.array(data["arrays"]["/probe/sft/distance_histogram"]["values"], float)
