@@ -139,8 +139,7 @@ static enum qk_code walk_all(struct qk_search_state *s, struct qk_err *err)
     struct qk_search_record best = s->best;
     if (start.choice != s->tuned.choice && !s->spent) {
         QK_TRY(walk(s, &start, err));
-        best =
-            is_gain(&s->best, &best) || (s->best.recall >= best.recall && s->best.loss <= best.loss) ? s->best : best;
+        best = is_gain(&s->best, &best) ? s->best : best;
     } else if (is_gain(&start, &best)) {
         best = start;
     }

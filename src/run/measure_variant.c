@@ -155,7 +155,6 @@ static enum qk_code obtain(struct qk_measure_run *r, const struct qk_measure_wha
     if (r->settled != NULL && w->units == &r->units) {
         QK_TRY(settle(r, err));
     }
-    r->running = w->label;
     QK_TRY(run(r, w, outcome, err));
     return r->options->done == NULL ? QK_OK : r->options->done(r->options->ctx, w->key, outcome, err);
 }
@@ -178,6 +177,7 @@ enum qk_code qk_measure_variant(struct qk_measure_run *r, const struct qk_measur
     if (v.key == NULL || v.label == NULL || kept == NULL) {
         return qk_fail_nomem(err, "variants");
     }
+    r->running = v.label; /* outlives what the caller gave */
     QK_TRY(plan_text(r, w, &v.plan, err));
     QK_TRY(qk_outcome_new(r->list, &made, err));
     enum qk_code code = obtain(r, w, made, err);
@@ -195,7 +195,7 @@ enum qk_code qk_measure_variant(struct qk_measure_run *r, const struct qk_measur
     qk_free(made);
     QK_TRY(code);
     r->done += qk_case_list_tokens(r->list);
-    qk_progress_update(r->outer, r->done, r->total, w->label);
+    qk_progress_update(r->outer, r->done, r->total, v.label);
     v.outcome = kept;
     *ret = r->n;
     return push(r, &v, err);

@@ -12,9 +12,9 @@
  *                  predicted recall (at first: less a price on reasoning) are measured; the best that is better than
  *                  where the search stands, beyond the noise, is taken. Adding a unit is forward selection
  *   4  backward    after every step: units whose mode turned out to be worth nothing are set back, measured
- *      3 and 4 from the tuned weights on, then from the best start on, until no step is better or the budget is spent.
- *      The first start is the rule of thumb: it is chosen unless something is better beyond the noise, or no worse in
- *      recall and in reasoning
+ *      3 and 4 from the tuned weights on, then from the best start on (whose end counts when it is better), until no
+ * step is better or the budget is spent. The first start is the rule of thumb: it is chosen unless something is better
+ * beyond the noise, or no worse in recall and in reasoning
  *
  * Better: the mean probability of the answer, paired over the cases, is higher by more than one standard error and by a
  * point or more, and the count of hits does not fall by more than chance (McNemar: more lost than won by over the
