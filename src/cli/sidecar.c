@@ -29,7 +29,11 @@ enum qk_code qk_sidecar_read(struct qk_sidecar *sidecar, struct qk_table **ret, 
         qk_cli_notice(sidecar->cli, "%s: nothing to resume, starting anew", sidecar->path);
         return QK_OK;
     }
-    QK_TRY(qk_store_read(sidecar->path, ret, err));
+    enum qk_code code = qk_store_read(sidecar->path, ret, err);
+    if (code != QK_OK) {
+        qk_err_hint(err, "run without --resume to start anew");
+        return code;
+    }
     sidecar->is_there = true;
     return QK_OK;
 }

@@ -277,12 +277,12 @@ static void test_allocation_failures(void **state)
 
 enum { N_KINDS = 4 };
 
-/* A run of measurement number kind alone: drift, two made-up ones that sort behind it, one that no table knows. */
+/* A run of measurement number kind alone: drift, and three made-up ones that no table knows. */
 static struct qk_table *measurement(size_t kind)
 {
-    static const char *const none[] = {NULL}, *const groups[] = {NULL, "/niah", "/eval", "/zeta"},
-                             *const axes[] = {NULL, "/model/case", "/model/answer", "/model/angular"},
-                             *const commands[] = {NULL, "qkscope niah base sft", "qkscope eval base sft", "other"};
+    static const char *const none[] = {NULL}, *const groups[] = {NULL, "/mass", "/rate", "/zeta"},
+                             *const axes[] = {NULL, "/model/place", "/model/guess", "/model/angular"},
+                             *const commands[] = {NULL, "mass base sft", "rate base sft", "other"};
     struct synthetic_run run = synthetic_whole();
     if (kind == 0) {
         return synthetic_table(&run);
@@ -373,8 +373,8 @@ static void test_measurements_that_do_not_fit(void **state)
     assert_refused(model, 2, type);
     struct qk_table *axis[] = {measurement(1), measurement(2)};
     struct qk_node *node;
-    assert_int_equal(qk_table_scale(axis[1], "/model/case", QK_TYPE_I64, 3, &node, NULL), QK_OK);
-    const char *const shape[] = {"b.h5", "/model/case", "shape", "a.h5", NULL};
+    assert_int_equal(qk_table_scale(axis[1], "/model/place", QK_TYPE_I64, 3, &node, NULL), QK_OK);
+    const char *const shape[] = {"b.h5", "/model/place", "shape", "a.h5", NULL};
     assert_refused(axis, 2, shape);
 }
 
