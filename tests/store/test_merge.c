@@ -277,12 +277,15 @@ static void test_allocation_failures(void **state)
 
 enum { N_KINDS = 4 };
 
-/* A run of measurement number kind alone: drift, and three made-up ones that no table knows. */
+/* A run of measurement number kind alone: drift, two of cases and problems that sort behind it, one that no table
+ * knows. */
 static struct qk_table *measurement(size_t kind)
 {
-    static const char *const none[] = {NULL}, *const groups[] = {NULL, "/mass", "/rate", "/zeta"},
-                             *const axes[] = {NULL, "/model/place", "/model/guess", "/model/angular"},
-                             *const commands[] = {NULL, "mass base sft", "rate base sft", "other"};
+    static const char *const none[] = {NULL}, *const groups[] = {NULL, "/niah", "/eval", "/zeta"},
+                             *const axes[] = {NULL, "/model/case", "/model/problem", "/model/angular"},
+                             *const commands[] = {NULL, "qkscope niah base sft", "qkscope eval base sft", "other"},
+                             *const lists[] = {NULL, "cases", "problems", NULL};
+    static const int64_t all[] = {0, 1};
     struct synthetic_run run = synthetic_whole();
     if (kind == 0) {
         return synthetic_table(&run);
@@ -301,6 +304,11 @@ static struct qk_table *measurement(size_t kind)
         assert_int_equal(qk_node_attr_i64(table, node, "total_bytes", 5, NULL), QK_OK);
         snprintf(path, sizeof(path), "%s/%s/score", groups[kind], names[i]);
         add_array(table, path, axes[kind])->v.f64[0] = (double)kind;
+        if (lists[kind] != NULL) {
+            snprintf(path, sizeof(path), "%s/%s", groups[kind], names[i]);
+            assert_int_equal(qk_table_group(table, path, &node, NULL), QK_OK);
+            assert_int_equal(qk_node_attr_i64s(table, node, lists[kind], all, 2, NULL), QK_OK);
+        }
     }
     must_set(table, "/", "title", groups[kind]);
     assert_int_equal(qk_node_attr_strs(table, table->nodes[0], "history", &commands[kind], 1, NULL), QK_OK);
@@ -373,8 +381,8 @@ static void test_measurements_that_do_not_fit(void **state)
     assert_refused(model, 2, type);
     struct qk_table *axis[] = {measurement(1), measurement(2)};
     struct qk_node *node;
-    assert_int_equal(qk_table_scale(axis[1], "/model/place", QK_TYPE_I64, 3, &node, NULL), QK_OK);
-    const char *const shape[] = {"b.h5", "/model/place", "shape", "a.h5", NULL};
+    assert_int_equal(qk_table_scale(axis[1], "/model/case", QK_TYPE_I64, 3, &node, NULL), QK_OK);
+    const char *const shape[] = {"b.h5", "/model/case", "shape", "a.h5", NULL};
     assert_refused(axis, 2, shape);
 }
 
