@@ -42,7 +42,7 @@ class Browser:
 
     def _start(self, width, height):
         flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-                 "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+                 "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--remote-debugging-pipe",
                  f"--user-data-dir={self.home}/profile", f"--window-size={width},{height}"]
         answer = self._call("POST", "/session", {"capabilities": {"alwaysMatch": {
             "goog:chromeOptions": {"args": flags, "prefs": {"download.default_directory": self.downloads}},
