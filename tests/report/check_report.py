@@ -70,7 +70,7 @@ def check_source(path, ids=()):
 def load(browser, path):
     browser.requests()
     browser.open(path)
-    asked = [url for url in browser.requests() if not url.startswith(("chrome:", "data:"))]
+    asked = [url for url in browser.requests() if not url.startswith(("chrome:", "chrome-untrusted:", "data:"))]
     check(asked == ["file://" + path], f"{path}: requests {asked}")
     check(browser.errors() == [], f"{path}: errors in the console")
     check(browser.run("return document.documentElement.dataset.ready") == "yes", f"{path}: the scripts did not end")
