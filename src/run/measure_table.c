@@ -11,6 +11,12 @@ static const char group_path[] = "/recommend/measured";
 static const char variant_axis[] = "/recommend/measured/variant";
 static const char length_axis[] = "/recommend/measured/length";
 
+/* As the verdict on a pair reads them: advise/diagnosis.h. */
+static const char *const cause_names[QK_N_CAUSES] = {[QK_CAUSE_NOTHING_LOST] = "nothing_lost",
+                                                     [QK_CAUSE_QK] = "qk",
+                                                     [QK_CAUSE_PARTLY] = "partly_qk",
+                                                     [QK_CAUSE_NOT_QK] = "not_qk"};
+
 /* ---- table ------------------------------------------------------------------------------------------------------ */
 
 /* One number of a rate, over the variants. */
@@ -204,6 +210,7 @@ enum qk_code qk_measurement_add(const struct qk_measurement *m, struct qk_table 
     QK_TRY(qk_table_group(table, group_path, &group, err));
     QK_TRY(qk_node_attr_str(table, group, "calibration_sha256", m->calibration->sha256, err));
     QK_TRY(qk_node_attr_str(table, group, "held_out_sha256", m->held_out->sha256, err));
+    QK_TRY(qk_node_attr_str(table, group, "cause", cause_names[m->verdict.cause], err));
     QK_TRY(qk_node_attr_str(table, group, "verdict", m->verdict.text, err));
     QK_TRY(qk_node_attr_str(table, group, "search", qk_search_end_text(m->search.end), err));
     QK_TRY(add_axes(m, table, err));
@@ -265,12 +272,11 @@ static void add_lengths_json(struct qk_str *out, const struct qk_measurement *m,
 
 static void add_cause_json(struct qk_str *out, const struct qk_verdict *v)
 {
-    static const char *const causes[QK_N_CAUSES] = {"nothing_lost", "qk", "partly_qk", "not_qk"};
     const struct {
         const char *key;
         const struct qk_cause_share *share;
     } shares[] = {{"softmax_qk", &v->softmax_qk}, {"all_qk", &v->all_qk}, {"all_but_qk", &v->all_but_qk}};
-    qk_str_addf(out, "{\"cause\": \"%s\"", causes[v->cause]);
+    qk_str_addf(out, "{\"cause\": \"%s\"", cause_names[v->cause]);
     for (size_t i = 0; i < sizeof shares / sizeof shares[0]; i++) {
         add_number(out, shares[i].key, v->cause == QK_CAUSE_NOTHING_LOST ? NAN : shares[i].share->share);
     }
