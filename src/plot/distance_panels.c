@@ -14,6 +14,9 @@ static const char metric[] = "distance_histogram";
 /* Bands of more checkpoints than these would only cover each other. */
 enum { MAX_BANDS = 3, MAX_NAMED = 12 };
 
+/* cm: the strip of differences, and its distance from the panel above it */
+static const double strip_height = 0.85, strip_gap = 0.1;
+
 size_t qk_distance_base(const struct qk_run_view *view)
 {
     for (size_t c = 0; c < view->n_checkpoints; c++) {
@@ -77,6 +80,24 @@ static bool spread_at(const struct qk_distance_panels *panels, const struct qk_d
     return isfinite(v);
 }
 
+/* What the checkpoint has more than the base: of the head, or the spread of that over the layer's heads. */
+static bool difference_at(const struct qk_distance_panels *panels, const struct qk_distance_panel *panel,
+                          const struct qk_values *values, const struct qk_values *base, size_t bin, double *ret)
+{
+    if (panel->head != QK_ALL_HEADS) {
+        *ret =
+            qk_values_at(values, panel->layer, panel->head, bin) - qk_values_at(base, panel->layer, panel->head, bin);
+        return isfinite(*ret);
+    }
+    struct qk_spread s;
+    for (size_t h = 0; h < values->n_heads; h++) {
+        panels->scratch[h] = qk_values_at(values, panel->layer, h, bin) - qk_values_at(base, panel->layer, h, bin);
+    }
+    bool any = qk_spread_of(panels->scratch, values->n_heads, &s);
+    *ret = any ? s.median : NAN;
+    return any;
+}
+
 static bool has_bands(const struct qk_distance_panels *panels)
 {
     return panels->view->n_checkpoints <= MAX_BANDS && panels->panels[0].head == QK_ALL_HEADS;
@@ -100,6 +121,24 @@ static void find_range(struct qk_distance_panels *panels)
     qk_range_add(&panels->range, 0);
     qk_range_add(&panels->range, most);
     qk_range_finish(&panels->range, false);
+}
+
+static void find_difference_range(struct qk_distance_panels *panels)
+{
+    double most = 0;
+    struct qk_values base = qk_run_view_values(panels->view, qk_distance_base(panels->view), metric);
+    for (size_t c = 0; c < panels->view->n_checkpoints; c++) {
+        struct qk_values values = qk_run_view_values(panels->view, c, metric);
+        for (size_t i = 0; i < panels->n; i++) {
+            for (size_t b = 0; b < values.n_depth; b++) {
+                double v;
+                if (difference_at(panels, &panels->panels[i], &values, &base, b, &v)) {
+                    most = fmax(most, fabs(v));
+                }
+            }
+        }
+    }
+    panels->difference = qk_range_symmetric(most);
 }
 
 static void line_style(const struct qk_run_view *view, size_t checkpoint, char *out, size_t cap)
@@ -205,6 +244,56 @@ static void plot_checkpoint(struct qk_sheet *sheet, const struct qk_distance_pan
     *comma = "   , ";
 }
 
+static size_t add_difference_rows(struct qk_sheet *sheet, const struct qk_distance_panels *panels, size_t i,
+                                  size_t checkpoint)
+{
+    const struct qk_distance_panel *panel = &panels->panels[i];
+    struct qk_values values = qk_run_view_values(panels->view, checkpoint, metric);
+    struct qk_values base = qk_run_view_values(panels->view, qk_distance_base(panels->view), metric);
+    size_t n = 0;
+    for (size_t b = 0; b < values.n_depth; b++) {
+        double row[2] = {(double)b, 0};
+        if (!difference_at(panels, panel, &values, &base, b, &row[1])) {
+            continue;
+        }
+        if (n++ == 0) {
+            char title[128], head[32];
+            (void)snprintf(head, sizeof head, " head %zu", panel->head);
+            (void)snprintf(title, sizeof title, "layer %zu%s checkpoint %zu minus base", panel->layer,
+                           panel->head == QK_ALL_HEADS ? "" : head, checkpoint);
+            (void)qk_sheet_block(sheet, title,
+                                 panel->head == QK_ALL_HEADS ? "bin median (of the heads' differences)"
+                                                             : "bin difference");
+        }
+        qk_sheet_row(sheet, row, 2);
+    }
+    return n;
+}
+
+/* The strip of a panel: each checkpoint minus the base. */
+static void plot_differences(struct qk_sheet *sheet, const struct qk_distance_panels *panels, size_t i)
+{
+    size_t base = qk_distance_base(panels->view), n_bins = panels->n_bins;
+    qk_str_addf(&sheet->body,
+                "set arrow from -0.5, 0 to %zu.5, 0 nohead linewidth 0.5 linecolor rgb '" QK_INK_PLAIN "'\n",
+                n_bins - 1);
+    const char *comma = "plot ";
+    for (size_t c = 0; c < panels->view->n_checkpoints; c++) {
+        if (c != base && add_difference_rows(sheet, panels, i, c) > 0) {
+            char style[96];
+            line_style(panels->view, c, style, sizeof style);
+            qk_sheet_line(sheet, "%sdata index %zu using 1:2 with lines %s notitle \\", comma, sheet->n_blocks - 1,
+                          style);
+            comma = "   , ";
+        }
+    }
+    if (comma[0] == 'p') {
+        qk_sheet_line(sheet, "plot NaN notitle");
+    } else {
+        qk_str_addc(&sheet->body, '\n');
+    }
+}
+
 /* The broken line of the base comes last, so that an equal one does not hide it. */
 static void plot_lines(struct qk_sheet *sheet, const struct qk_distance_panels *panels, size_t i)
 {
@@ -233,11 +322,27 @@ static void draw_title(struct qk_sheet *sheet, const struct qk_distance_panels *
                   implied ? "textcolor rgb '" QK_INK_FAINT "'" : "");
 }
 
+static void draw_strip(struct qk_sheet *sheet, const struct qk_distance_panels *panels, size_t i, struct qk_box box)
+{
+    const struct qk_grid *grid = &panels->grid;
+    qk_sheet_panel(sheet, box);
+    qk_axis_set(sheet, "y", &panels->difference, box.top - box.bottom);
+    if (i % grid->cols != 0) {
+        qk_sheet_line(sheet, "set format y ''");
+    }
+    set_bins(sheet, panels, box.right - box.left, qk_grid_is_lowest(grid, i));
+    plot_differences(sheet, panels, i);
+}
+
 static void draw_panel(struct qk_sheet *sheet, const struct qk_distance_panels *panels, size_t i)
 {
     const struct qk_grid *grid = &panels->grid;
-    struct qk_box box = qk_grid_box(grid, i);
+    struct qk_box box = qk_grid_box(grid, i), strip = box;
     bool lowest = qk_grid_is_lowest(grid, i);
+    if (panels->has_strips) {
+        box.bottom += strip_height + strip_gap;
+        strip.top = strip.bottom + strip_height;
+    }
     qk_sheet_panel(sheet, box);
     if (i == 0) {
         double bottom = qk_grid_box(grid, grid->n - 1).bottom, middle = (grid->top + bottom) / 2;
@@ -253,7 +358,12 @@ static void draw_panel(struct qk_sheet *sheet, const struct qk_distance_panels *
             qk_grid_note(sheet, line++, panels->note);
         }
         if (panels->more != NULL) {
-            qk_grid_note(sheet, line, panels->more);
+            qk_grid_note(sheet, line++, panels->more);
+        }
+        if (panels->has_strips) {
+            qk_grid_note(sheet, line,
+                         panels->panels[0].head == QK_ALL_HEADS ? "lower strips: minus base, median over the heads"
+                                                                : "lower strips: minus base");
         }
     }
     draw_title(sheet, panels, i, box);
@@ -261,8 +371,11 @@ static void draw_panel(struct qk_sheet *sheet, const struct qk_distance_panels *
     if (i % grid->cols != 0) {
         qk_sheet_line(sheet, "set format y ''");
     }
-    set_bins(sheet, panels, box.right - box.left, lowest);
+    set_bins(sheet, panels, box.right - box.left, lowest && !panels->has_strips);
     plot_lines(sheet, panels, i);
+    if (panels->has_strips) {
+        draw_strip(sheet, panels, i, strip);
+    }
 }
 
 void qk_distance_panels_draw(struct qk_sheet *sheet, struct qk_distance_panels *panels)
@@ -271,19 +384,24 @@ void qk_distance_panels_draw(struct qk_sheet *sheet, struct qk_distance_panels *
     for (size_t i = 0; i < panels->n; i++) {
         panels->any_implied |= is_implied(panels->view, panels->panels[i].layer);
     }
-    notes = (size_t)panels->any_implied + (panels->note != NULL) + (panels->more != NULL);
+    panels->has_strips = panels->view->n_checkpoints > 1 && panels->n <= 4 * most;
+    notes = (size_t)panels->any_implied + (panels->note != NULL) + (panels->more != NULL) + panels->has_strips;
     find_range(panels);
+    if (panels->has_strips) {
+        find_difference_range(panels);
+    }
     panels->grid = (struct qk_grid){.n = panels->n,
                                     .cols = (panels->n + rows - 1) / rows, /* rows of about equal length */
                                     .panel_height = panels->n <= most       ? 2.6
                                                     : panels->n <= 4 * most ? 1.6
                                                                             : 1.2,
-                                    .left = 1.1,
+                                    .left = panels->has_strips ? 1.35 : 1.1,
                                     .right = 0.35,
                                     .gap_x = 0.25,
                                     .title = 0.36,
                                     .axis = 0.12,
                                     .foot = QK_GRID_FOOT + 0.1 + QK_GRID_NOTE * (double)notes};
+    panels->grid.panel_height += panels->has_strips ? strip_height + strip_gap : 0;
     qk_grid_place(sheet, &panels->grid, head_height(panels->view, sheet->wide));
     for (size_t i = 0; i < panels->n; i++) {
         draw_panel(sheet, panels, i);

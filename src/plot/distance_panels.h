@@ -1,7 +1,8 @@
 /* Attention by distance in small panels, a line per checkpoint: the body of the histogram figures.
  *
  * The x axis counts the bins of /model/distance_bin and is labelled with their shortest distances; a line goes through
- * the mass in each bin, of one head or as the median over the heads of a layer with the band between the quartiles. */
+ * the mass in each bin, of one head or as the median over the heads of a layer with the band between the quartiles.
+ * Under a panel a strip shows each checkpoint minus the base, which the lines above it hardly let see. */
 #ifndef QK_PLOT_DISTANCE_PANELS_H
 #define QK_PLOT_DISTANCE_PANELS_H
 
@@ -27,7 +28,8 @@ struct qk_distance_panels {
     bool any_implied;
     double *scratch; /* as many doubles as any layer has heads */
     struct qk_grid grid;
-    struct qk_range range;
+    struct qk_range range, difference;
+    bool has_strips; /* differences to the base under each panel: a few panels, several checkpoints */
     /* Text above panel i; the star of implied layers follows by itself. */
     void (*title)(const struct qk_distance_panels *panels, size_t i, char *out, size_t cap);
     const char *note; /* lowest line; NULL = none */

@@ -107,7 +107,7 @@ static enum qk_code draw(struct qk_sheet *sheet, const struct qk_run_view *view,
     if (panels.panels == NULL) {
         return qk_fail_nomem(err, "panels of a figure");
     }
-    choose(&panels, n_heads, sheet->wide ? 24 : 12);
+    choose(&panels, n_heads, sheet->wide ? 12 : 9);
     panels.note = view->n_checkpoints > 1 ? "layer.head: shift of mean log2 distance, largest first"
                                           : "layer.head: mean bin, farthest first";
     if (panels.n > 0) {

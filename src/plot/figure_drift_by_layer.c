@@ -152,10 +152,15 @@ static void plot_heads(struct qk_sheet *sheet, const struct qk_run_view *view, c
             continue;
         }
         if (whiskers) {
+            /* not yerrorbars: those keep clear of the point, and short ones lose it */
             qk_sheet_line(sheet,
-                          "%sdata index %zu using 1:2:3:4 with yerrorbars pointtype %d pointsize 0.35 linewidth 0.8 "
-                          "linecolor rgb '%s' notitle \\",
-                          comma, blocks[i], heads[i].point, heads[i].colour);
+                          "%sdata index %zu using 1:3:(0):($4-$3) with vectors nohead linewidth 0.8 linecolor rgb '%s' "
+                          "notitle \\",
+                          comma, blocks[i], heads[i].colour);
+            qk_sheet_line(sheet,
+                          "   , data index %zu using 1:2 with points pointtype %d pointsize 0.4 linecolor rgb '%s' "
+                          "notitle \\",
+                          blocks[i], heads[i].point, heads[i].colour);
         } else {
             qk_sheet_line(sheet,
                           "%sdata index %zu using 1:2 with linespoints linewidth 1.2 pointtype %d pointsize 0.4 "

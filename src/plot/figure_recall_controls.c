@@ -101,9 +101,13 @@ static void plot_panel(struct qk_sheet *sheet, const struct rows *rows, bool rea
         double row[] = {rate.rate, -(double)r, rate.lo, rate.hi};
         qk_sheet_row(sheet, row, 4);
         qk_sheet_line(sheet,
-                      "%sdata index %zu using 1:2:3:4 with xerrorbars pointtype %d pointsize 0.55 linewidth 0.9 "
-                      "linecolor rgb '%s' notitle \\",
-                      comma, sheet->n_blocks - 1, look->point, look->colour);
+                      "%sdata index %zu using 3:2:($4-$3):(0) with vectors nohead linewidth 0.9 linecolor rgb '%s' "
+                      "notitle \\",
+                      comma, sheet->n_blocks - 1, look->colour);
+        qk_sheet_line(sheet,
+                      "   , data index %zu using 1:2 with points pointtype %d pointsize 0.55 linewidth 0.9 linecolor "
+                      "rgb '%s' notitle \\",
+                      sheet->n_blocks - 1, look->point, look->colour);
         comma = "   , ";
     }
     if (comma[0] == 'p') {

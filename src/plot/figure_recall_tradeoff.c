@@ -88,7 +88,7 @@ static struct axes axes_of(const struct qk_measured *m)
         }
     }
     double room_x = fmax(0.06 * (axes.x_hi - axes.x_lo), 0.01), room_y = fmax(0.06 * (axes.y_hi - axes.y_lo), 0.01);
-    return (struct axes){axes.x_lo - room_x, axes.x_hi + room_x, axes.y_lo - room_y, axes.y_hi + 1.8 * room_y};
+    return (struct axes){axes.x_lo - room_x, axes.x_hi + room_x, axes.y_lo - room_y, axes.y_hi + 2.6 * room_y};
 }
 
 /* "+label", what the tuned checkpoint got back, as text of our own: what could mean something to gnuplot or TeX is left

@@ -104,6 +104,23 @@ static size_t count_covered(struct qk_box at, const double *points, size_t n_poi
     return n;
 }
 
+static double distance_to(struct qk_box at, double x, double y)
+{
+    return hypot(x - fmin(fmax(x, at.left), at.right), y - fmin(fmax(y, at.bottom), at.top));
+}
+
+/* True when another point is nearer to the name than its own. */
+static bool misleads(struct qk_box at, const struct qk_point_label *label, const double *points, size_t n_points)
+{
+    double own = distance_to(at, label->x, label->y);
+    for (size_t i = 0; i < n_points; i++) {
+        if (distance_to(at, points[2 * i], points[2 * i + 1]) < own - 1e-9) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void qk_point_labels_place(struct qk_point_label *labels, size_t n, const double *points, size_t n_points,
                            struct qk_box box)
 {
@@ -115,9 +132,9 @@ void qk_point_labels_place(struct qk_point_label *labels, size_t n, const double
             if (!is_free(at, labels, n, i, box)) {
                 continue;
             }
-            /* a step farther away is as bad as covering a point */
+            /* a step farther away is as bad as covering a point; seeming the name of another is worse */
             size_t covered = count_covered(at, points, n_points);
-            double cost = (double)covered + (double)(k / N_DIRECTIONS);
+            double cost = (double)covered + (double)(k / N_DIRECTIONS) + 3 * misleads(at, &labels[i], points, n_points);
             if (covered <= MAX_COVERED && cost < least) {
                 least = cost;
                 labels[i].placed = true;
