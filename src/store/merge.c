@@ -3,7 +3,7 @@
  * The parts are taken measurement by measurement; the first is the frame. Of every later part, each node either is new
  * (an entry that no earlier part has, or another measurement with its axes) or must agree with what is there:
  * attributes and values equal, except that along the entry group's part axis the rows come from the part that computed
- * them. */
+ * them. The base's rows may come from several parts, each beside other checkpoints. */
 #include "store/store.h"
 
 #include <inttypes.h>
@@ -71,12 +71,31 @@ static enum qk_code copy_values(struct qk_table *table, struct qk_node *into, co
     return QK_OK;
 }
 
-/* Takes the rows that the part computed. */
+/* Index of the first of n values from at on that differs, at + n when none does. */
+static size_t first_difference(const struct qk_node *a, const struct qk_node *b, size_t at, size_t n)
+{
+    size_t size = value_sizes[a->type], i = at;
+    while (i < at + n && (a->type == QK_TYPE_STR
+                              ? strcmp(a->v.str[i], b->v.str[i]) == 0
+                              : memcmp((const char *)a->v.p + i * size, (const char *)b->v.p + i * size, size) == 0)) {
+        i++;
+    }
+    return i;
+}
+
+static enum qk_code refuse_difference(const struct qk_merge_state *m, const struct qk_node *node, const char *other,
+                                      size_t at, struct qk_err *err)
+{
+    return qk_fail(err, QK_EMISMATCH, "%s: %s: values differ from %s (the first at index %zu of %zu)", m->names[m->p],
+                   node->path, other, at, node->n_values);
+}
+
+/* Takes the rows that the part computed; those that an earlier part computed too must be the same. */
 static enum qk_code take_rows(const struct qk_merge_state *m, struct qk_node *into, const struct qk_node *node,
                               size_t axis, struct qk_err *err)
 {
-    const struct qk_attr *list =
-        qk_merge_part_list(qk_entry_group_of(node->path), entry_of(m->parts[m->p], node->path));
+    const struct qk_node *entry = entry_of(m->parts[m->p], node->path);
+    const struct qk_attr *list = qk_merge_part_list(qk_entry_group_of(node->path), entry);
     const struct qk_node *scale = qk_table_find(m->parts[m->p], node->dims[axis]);
     if (list == NULL || scale->type != QK_TYPE_I64) {
         return qk_fail(err, QK_EFORMAT, "%s: %s: its entry does not say which rows it computed", m->names[m->p],
@@ -88,8 +107,15 @@ static enum qk_code take_rows(const struct qk_merge_state *m, struct qk_node *in
         n_inner *= i > axis ? node->shape[i] : 1;
     }
     for (size_t row = 0; row < node->shape[axis]; row++) {
-        for (size_t o = 0; qk_merge_list_has(list, scale->v.i64[row]) && o < n_outer; o++) {
-            QK_TRY(copy_values(m->out, into, node, (o * node->shape[axis] + row) * n_inner, n_inner, err));
+        bool is_here = qk_merge_list_has(list, scale->v.i64[row]);
+        size_t before = is_here ? qk_merge_repeats(m, entry, scale->v.i64[row]) : m->p;
+        for (size_t o = 0; is_here && o < n_outer; o++) {
+            size_t at = (o * node->shape[axis] + row) * n_inner;
+            size_t i = before < m->p ? first_difference(into, node, at, n_inner) : at + n_inner;
+            if (i < at + n_inner) {
+                return refuse_difference(m, node, m->names[before], i, err);
+            }
+            QK_TRY(before < m->p ? QK_OK : copy_values(m->out, into, node, at, n_inner, err));
         }
     }
     return QK_OK;
@@ -129,18 +155,6 @@ static bool same_shape(const struct qk_node *a, const struct qk_node *b)
     return true;
 }
 
-/* Index of the first value that differs, n_values when none does. */
-static size_t first_difference(const struct qk_node *a, const struct qk_node *b)
-{
-    size_t size = value_sizes[a->type], i = 0;
-    while (i < a->n_values && (a->type == QK_TYPE_STR ? strcmp(a->v.str[i], b->v.str[i]) == 0
-                                                      : memcmp((const char *)a->v.p + i * size,
-                                                               (const char *)b->v.p + i * size, size) == 0)) {
-        i++;
-    }
-    return i;
-}
-
 /* A node that is in out already. */
 static enum qk_code join_node(const struct qk_merge_state *m, struct qk_node *into, const struct qk_node *node,
                               struct qk_err *err)
@@ -163,12 +177,8 @@ static enum qk_code join_node(const struct qk_merge_state *m, struct qk_node *in
     if (axis < node->n_dims) {
         return take_rows(m, into, node, axis, err);
     }
-    size_t i = first_difference(into, node);
-    if (i < node->n_values) {
-        return qk_fail(err, QK_EMISMATCH, "%s: %s: values differ from %s (the first at index %zu of %zu)", name,
-                       node->path, first, i, node->n_values);
-    }
-    return QK_OK;
+    size_t i = first_difference(into, node, 0, node->n_values);
+    return i < node->n_values ? refuse_difference(m, node, first, i, err) : QK_OK;
 }
 
 static bool is_entry_group(const char *path)

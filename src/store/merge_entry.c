@@ -44,6 +44,43 @@ bool qk_merge_list_has(const struct qk_attr *list, int64_t value)
     return false;
 }
 
+/* The entry of part q that holds the entry's coordinate too; NULL when it does not. */
+static const struct qk_node *repeated_in(const struct qk_merge_state *m, const struct qk_entry_group *group,
+                                         const char *entry, int64_t value, size_t q)
+{
+    const struct qk_node *other = qk_table_find(m->parts[q], entry);
+    const struct qk_attr *list = other == NULL ? NULL : qk_merge_part_list(group, other);
+    return list != NULL && qk_merge_list_has(list, value) ? other : NULL;
+}
+
+size_t qk_merge_repeats(const struct qk_merge_state *m, const struct qk_node *entry, int64_t value)
+{
+    size_t q = 0;
+    while (q < m->p && repeated_in(m, qk_entry_group_of(entry->path), entry->path, value, q) == NULL) {
+        q++;
+    }
+    return q;
+}
+
+/* Whether the part at hand may hold rows that part q has: those of the base, measured again beside a checkpoint that
+ * part q lacks. */
+static bool may_repeat(const struct qk_merge_state *m, const struct qk_entry_group *group, const struct qk_node *entry,
+                       size_t q)
+{
+    const struct qk_table *part = m->parts[m->p];
+    const char *path = qk_arena_printf(m->out->arena, "/checkpoints/%s", entry->path + strlen(group->group) + 1);
+    const struct qk_node *checkpoint = path == NULL ? NULL : qk_table_find(part, path);
+    const char *role = checkpoint == NULL ? NULL : qk_node_attr_get_str(checkpoint, "role");
+    for (size_t i = 0; role != NULL && qk_streq(role, "base") && i < part->n_nodes; i++) {
+        const char *other = part->nodes[i]->path;
+        if (qk_entry_group_of(other) == group && other[qk_entry_length(group, other)] == '\0' &&
+            qk_table_find(m->parts[q], other) == NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The entry's list of computed coordinates: refuses what an earlier part has, then joins in ascending order. */
 enum qk_code qk_merge_join_part_list(const struct qk_merge_state *m, const struct qk_entry_group *group,
                                      struct qk_node *into, const struct qk_node *node, struct qk_err *err)
@@ -54,10 +91,8 @@ enum qk_code qk_merge_join_part_list(const struct qk_merge_state *m, const struc
                        node->path, group->part_attr);
     }
     for (size_t q = 0; q < m->p; q++) {
-        const struct qk_node *other = qk_table_find(m->parts[q], node->path);
-        const struct qk_attr *list = other == NULL ? NULL : qk_merge_part_list(group, other);
-        for (size_t i = 0; list != NULL && i < b->n; i++) {
-            if (qk_merge_list_has(list, b->v.i64[i])) {
+        for (size_t i = 0; i < b->n; i++) {
+            if (repeated_in(m, group, node->path, b->v.i64[i], q) != NULL && !may_repeat(m, group, node, q)) {
                 return qk_fail(err, QK_EMISMATCH, "%s: %s: %s: overlap with %s (both computed %" PRId64 ")",
                                m->names[m->p], node->path, group->part_attr, m->names[q], b->v.i64[i]);
             }
@@ -70,6 +105,9 @@ enum qk_code qk_merge_join_part_list(const struct qk_merge_state *m, const struc
     size_t n = 0;
     for (size_t i = 0; i < a->n + b->n; i++) {
         int64_t value = i < a->n ? a->v.i64[i] : b->v.i64[i - a->n];
+        if (i >= a->n && qk_merge_list_has(a, value)) {
+            continue;
+        }
         size_t k = n++;
         for (; k > 0 && all[k - 1] > value; k--) {
             all[k] = all[k - 1];

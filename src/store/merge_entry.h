@@ -25,9 +25,12 @@ size_t qk_merge_part_axis(const struct qk_node *node);
 const struct qk_attr *qk_merge_part_list(const struct qk_entry_group *group, const struct qk_node *entry);
 bool qk_merge_list_has(const struct qk_attr *list, int64_t value);
 
-/* Joins the entry's list of computed coordinates, ascending; QK_EMISMATCH when an earlier part computed one of them. */
+/* Joins the entry's list of computed coordinates, ascending; QK_EMISMATCH when an earlier part computed one of them,
+ * unless they are the base's and this part measured it anew beside another checkpoint. */
 enum qk_code qk_merge_join_part_list(const struct qk_merge_state *m, const struct qk_entry_group *group,
                                      struct qk_node *into, const struct qk_node *node, struct qk_err *err) QK_CHECKED;
+/* The first earlier part that computed this coordinate of the entry; m->p when none did. */
+size_t qk_merge_repeats(const struct qk_merge_state *m, const struct qk_node *entry, int64_t value);
 /* An entry new in the part at hand must hold the datasets that its neighbours in the result hold, as in one run. */
 enum qk_code qk_merge_check_new_entry(const struct qk_merge_state *m, const struct qk_node *entry,
                                       struct qk_err *err) QK_CHECKED;

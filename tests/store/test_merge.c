@@ -315,6 +315,54 @@ static struct qk_table *measurement(size_t kind)
     return table;
 }
 
+/* Recall of the base and of a tuned checkpoint on the same two cases. */
+static struct qk_table *recall_beside(const char *tuned, double base_score)
+{
+    static const char *const none[] = {NULL};
+    static const int64_t all[] = {0, 1};
+    struct synthetic_run run = synthetic_whole();
+    run.tuned = none;
+    struct qk_table *table = synthetic_table(&run);
+    struct qk_node *node;
+    char path[64];
+    snprintf(path, sizeof(path), "/checkpoints/%s", tuned);
+    assert_int_equal(qk_table_group(table, path, &node, NULL), QK_OK);
+    must_set(table, path, "role", "tuned");
+    assert_int_equal(qk_table_scale(table, "/model/case", QK_TYPE_I64, 2, &node, NULL), QK_OK);
+    node->v.i64[1] = 1;
+    const char *const names[] = {"base", tuned};
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(path, sizeof(path), "/niah/%s", names[i]);
+        assert_int_equal(qk_table_group(table, path, &node, NULL), QK_OK);
+        assert_int_equal(qk_node_attr_i64s(table, node, "cases", all, 2, NULL), QK_OK);
+        snprintf(path, sizeof(path), "/niah/%s/score", names[i]);
+        add_array(table, path, "/model/case")->v.f64[1] = i == 0 ? base_score : 0.25;
+    }
+    return table;
+}
+
+/* The base that was measured again beside another checkpoint is taken once, when it gave the same numbers. */
+static void test_base_measured_again(void **state)
+{
+    (void)state;
+    struct qk_table *parts[] = {recall_beside("sft", 0.5), recall_beside("rl", 0.5)}, *whole = NULL;
+    struct qk_err err;
+    assert_int_equal(merge(parts, 2, &whole, &err), QK_OK);
+    const struct qk_attr *cases = qk_node_attr(qk_table_find(whole, "/niah/base"), "cases");
+    assert_int_equal(cases->n, 2);
+    assert_int_equal(cases->v.i64[1], 1);
+    assert_true(qk_table_find(whole, "/niah/base/score")->v.f64[1] == 0.5);
+    assert_true(qk_table_find(whole, "/niah/sft/score")->v.f64[1] == 0.25);
+    assert_true(qk_table_find(whole, "/niah/rl/score")->v.f64[1] == 0.25);
+    qk_table_free(whole);
+    struct qk_table *other[] = {recall_beside("sft", 0.5), recall_beside("rl", 0.75)};
+    const char *const differs[] = {"b.h5", "/niah/base/score", "values differ from a.h5", "index 1 of 2", NULL};
+    assert_refused(other, 2, differs);
+    struct qk_table *again[] = {recall_beside("sft", 0.5), recall_beside("sft", 0.5)};
+    const char *const overlap[] = {"b.h5", "/niah/base", "overlap with a.h5", NULL};
+    assert_refused(again, 2, overlap);
+}
+
 /* Joins the n tables (freed) in the order given, as the command does. */
 static struct qk_table *join(struct qk_table **parts, size_t n)
 {
@@ -394,6 +442,7 @@ int main(void)
         cmocka_unit_test(test_checkpoints_of_other_runs),
         cmocka_unit_test(test_gap),
         cmocka_unit_test(test_overlap),
+        cmocka_unit_test(test_base_measured_again),
         cmocka_unit_test(test_other_options),
         cmocka_unit_test(test_other_inputs),
         cmocka_unit_test(test_datasets_of_some_parts),
