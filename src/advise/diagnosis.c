@@ -9,8 +9,8 @@
 #include "diagnosis_heads.h"
 #include "diagnosis_rates.h"
 
-static const double half = 0.5, clearly_more = 0.1; /* shares of the lost recall */
-static const double negligible = 0.1;               /* of all cases */
+static const double half = 0.5;       /* of the lost recall */
+static const double negligible = 0.1; /* of all cases */
 
 /* All that the rules read. */
 struct facts {
@@ -40,7 +40,7 @@ static enum qk_code gather(struct facts *f, struct qk_arena *arena, struct qk_er
         QK_TRY(qk_rates_control(f->table, (enum qk_control)c, &f->control[c], &f->control_reasoning[c], err));
     }
     QK_TRY(qk_rates_plan(f->table, &f->plan, err));
-    return qk_diagnosed_heads_of(f->table, f->q->tuned, arena, &f->heads, err);
+    return qk_diagnosed_heads_of(f->table, f->q, arena, &f->heads, err);
 }
 
 /* ---- the rules -------------------------------------------------------------------------------------------------- */
@@ -83,19 +83,24 @@ static enum qk_code judge_loss(const struct facts *f, enum qk_lost *ret, struct 
 static double share_of(const struct facts *f, enum qk_control control)
 {
     double tuned = f->control[QK_CONTROL_TUNED].p, lost = f->control[QK_CONTROL_BASE].p - tuned;
-    return rises(&f->control[QK_CONTROL_TUNED], &f->control[QK_CONTROL_BASE]) ? (f->control[control].p - tuned) / lost
-                                                                              : (double)NAN;
+    return lost > 0.0 ? (f->control[control].p - tuned) / lost : (double)NAN;
 }
 
-static enum qk_culprit judge_culprit(const struct facts *f)
+/* The decision is recommend --measure's, which has every case of the controls. */
+static enum qk_culprit read_culprit(const struct facts *f)
 {
-    double own = share_of(f, QK_CONTROL_QK), rest = share_of(f, QK_CONTROL_ALL_BUT_QK);
-    if (isnan(own)) {
-        return QK_CULPRIT_UNKNOWN;
+    static const struct {
+        const char *cause;
+        enum qk_culprit culprit;
+    } rows[] = {{"qk", QK_CULPRIT_QK}, {"partly_qk", QK_CULPRIT_PARTLY}, {"not_qk", QK_CULPRIT_OTHER}};
+    const struct qk_node *measured = qk_table_find(f->table, "/recommend/measured");
+    const char *cause = measured != NULL ? qk_node_attr_get_str(measured, "cause") : NULL;
+    for (size_t i = 0; cause != NULL && !isnan(share_of(f, QK_CONTROL_QK)) && i < sizeof rows / sizeof rows[0]; i++) {
+        if (qk_streq(rows[i].cause, cause)) {
+            return rows[i].culprit;
+        }
     }
-    bool rest_does_more =
-        rises(&f->control[QK_CONTROL_QK], &f->control[QK_CONTROL_ALL_BUT_QK]) && rest - own > clearly_more;
-    return own < half ? QK_CULPRIT_OTHER : rest_does_more ? QK_CULPRIT_PARTLY : QK_CULPRIT_QK;
+    return QK_CULPRIT_UNKNOWN;
 }
 
 static enum qk_code judge_repair(const struct facts *f, enum qk_repair *ret, struct qk_err *err)
@@ -336,7 +341,7 @@ static enum qk_code write_text(const struct facts *f, const struct qk_diagnosis 
     }
     QK_TRY(add_loss(out, f, err));
     if (d->lost != QK_LOST_NONE) {
-        qk_diagnosed_heads_add(&f->heads, out);
+        qk_diagnosed_heads_add(&f->heads, f->q, out);
         add_cause(out, f, d->culprit);
         add_repair(out, f, d->repair);
     }
@@ -354,7 +359,7 @@ enum qk_code qk_diagnosis_of(const struct qk_table *table, const struct qk_diagn
     struct qk_str text = {0};
     QK_TRY(gather(&f, arena, err));
     QK_TRY(judge_loss(&f, &d.lost, err));
-    d.culprit = judge_culprit(&f);
+    d.culprit = read_culprit(&f);
     QK_TRY(judge_repair(&f, &d.repair, err));
     enum qk_code code = write_text(&f, &d, &text, err);
     d.text = code == QK_OK && !text.failed ? qk_arena_strdup(arena, text.s) : NULL;

@@ -32,6 +32,7 @@ static const struct datum_row datum_rows[QK_N_DATA] = {
     [QK_DATUM_TAIL_LOSS_HI] = {"routing", "tail_loss_hi", 2, false, true},
     [QK_DATUM_TAIL_WINDOW] = {"routing", "tail_window", 2, false, true},
     [QK_DATUM_SHIFT] = {"routing", "distance_shift", 2, false, true},
+    [QK_DATUM_SHIFT_LO] = {"routing", "distance_shift_lo", 2, false, true},
     [QK_DATUM_SHIFT_HI] = {"routing", "distance_shift_hi", 2, false, true},
     [QK_DATUM_BASE_NEEDLE] = {"probe", "retrieval_mass", 2, true, true},
     [QK_DATUM_TUNED_NEEDLE] = {"probe", "retrieval_mass", 2, false, true},

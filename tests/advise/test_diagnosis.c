@@ -98,6 +98,36 @@ static void add_controls(struct qk_table *table, const struct control *controls,
     array(table, "/recommend/measured/chosen", QK_TYPE_U8, 1, dims)->v.u8[n] = 1;
 }
 
+/* What recommend --measure decided from them. */
+static void set_cause(struct qk_table *table, const char *cause)
+{
+    struct qk_node *measured;
+    MUST(qk_table_group(table, "/recommend/measured", &measured, NULL));
+    MUST(qk_node_attr_str(table, measured, "cause", cause, NULL));
+}
+
+/* The restored checkpoint, probed: attention on the needle as tuned. */
+static void add_restored_probe(struct qk_table *table)
+{
+    static const char *const dims[] = {"/model/layer", "/model/head"};
+    static const char *const leaves[] = {"tail_loss", "distance_shift"};
+    struct qk_node *checkpoint;
+    char path[64];
+    MUST(qk_table_group(table, "/checkpoints/restored", &checkpoint, NULL));
+    MUST(qk_node_attr_str(table, checkpoint, "header_sha256", MADE_TUNED_SHA256, NULL));
+    MUST(qk_node_attr_str(table, checkpoint, "role", "tuned", NULL));
+    struct qk_node *mass = array(table, "/probe/restored/retrieval_mass", QK_TYPE_F64, 2, dims);
+    const struct qk_node *tuned = made_node(table, "/probe/tuned/retrieval_mass");
+    for (size_t i = 0; i < mass->n_values; i++) {
+        mass->v.f64[i] = tuned->v.f64[i];
+    }
+    for (size_t i = 0; i < 2; i++) {
+        (void)snprintf(path, sizeof path, "/routing/restored/%s", leaves[i]);
+        struct qk_node *node = array(table, path, QK_TYPE_F64, 2, dims);
+        memset(node->v.f64, 0, node->n_values * sizeof(double));
+    }
+}
+
 static struct made make(unsigned parts)
 {
     struct made m = {.table = made_run(parts), .arena = qk_arena_new()};
@@ -219,7 +249,7 @@ static void few_cases_are_not_enough_for_nothing(void **state)
 }
 
 /* s3: 40 of 40 -> 10, restored 35; by what the controls say. */
-static struct made lost(double all_qk, double all_but)
+static struct made lost(double all_qk, double all_but, const char *cause)
 {
     const struct control controls[] = {
         {"base", 1.0, 0.2},       {"tuned", 0.3, 0.98},           {"softmax Q/K", 0.5, 0.95},
@@ -230,23 +260,32 @@ static struct made lost(double all_qk, double all_but)
     add_recall(m.table, "tuned", 10);
     add_recall(m.table, "restored", 35);
     add_controls(m.table, controls, sizeof controls / sizeof controls[0]);
+    if (cause != NULL) {
+        set_cause(m.table, cause);
+    }
     return m;
 }
 
-static void the_cause_follows_from_the_controls(void **state)
+static void the_cause_is_the_one_that_was_measured(void **state)
 {
     (void)state;
     const struct {
         double all_qk, all_but;
+        const char *cause;
         enum qk_culprit culprit;
         const char *says;
     } rows[] = {
-        {0.95, 0.35, QK_CULPRIT_QK, "returns 93 % ("},           {0.95, 1.00, QK_CULPRIT_QK, "Either is enough"},
-        {0.70, 1.00, QK_CULPRIT_PARTLY, "main cause? In part"},  {0.40, 1.00, QK_CULPRIT_OTHER, "main cause? No"},
-        {0.40, 0.35, QK_CULPRIT_OTHER, "is not the main cause"},
+        {0.95, 0.35, "qk", QK_CULPRIT_QK, "returns 93 % ("},
+        {0.95, 1.00, "qk", QK_CULPRIT_QK, "Either is enough"},
+        {0.70, 1.00, "partly_qk", QK_CULPRIT_PARTLY, "main cause? In part"},
+        {0.40, 1.00, "not_qk", QK_CULPRIT_OTHER, "main cause? No"},
+        {0.40, 0.35, "not_qk", QK_CULPRIT_OTHER, "is not the main cause"},
+        {0.95, 0.35, "not_qk", QK_CULPRIT_OTHER, "main cause? No"}, /* not decided again */
+        {0.95, 0.35, "nothing_lost", QK_CULPRIT_UNKNOWN, "whether drift of Q and K is the cause was not measured"},
+        {0.95, 0.35, NULL, QK_CULPRIT_UNKNOWN, "whether drift of Q and K is the cause was not measured"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct made m = lost(rows[i].all_qk, rows[i].all_but);
+        struct made m = lost(rows[i].all_qk, rows[i].all_but, rows[i].cause);
         diagnose(&m, "restored");
         assert_int_equal(m.d.lost, QK_LOST_RECALL);
         assert_int_equal(m.d.culprit, rows[i].culprit);
@@ -265,6 +304,7 @@ static void no_loss_in_the_controls_gives_no_cause(void **state)
     add_recall(m.table, "base", 40);
     add_recall(m.table, "tuned", 10);
     add_controls(m.table, controls, 3);
+    set_cause(m.table, "nothing_lost");
     diagnose(&m, NULL);
     assert_int_equal(m.d.lost, QK_LOST_RECALL);
     assert_int_equal(m.d.culprit, QK_CULPRIT_UNKNOWN);
@@ -333,18 +373,62 @@ static void differences_carry_newcombes_interval(void **state)
 static void heads_are_named_by_what_they_lost(void **state)
 {
     (void)state;
-    struct made m = lost(0.95, 0.35);
+    struct made m = lost(0.95, 0.35, "qk");
     made_set(m.table, "/probe/tuned/retrieval_mass", 1, 2, 0.01);
     made_set(m.table, "/drift/tuned/qk_eff_rel_drift", 3, 1, 0.77);
+    made_set(m.table, "/routing/tuned/distance_shift", 1, 3, -1.0);
+    made_set(m.table, "/routing/tuned/distance_shift_lo", 1, 3, -1.5);
+    made_set(m.table, "/routing/tuned/distance_shift_hi", 1, 3, -0.5);
     diagnose(&m, "restored");
-    assert_says(&m, "most in: 3.1 (0.77)");
+    assert_says(&m, "fell in heads (layer.head, base -> tuned): 1.2 (0.50 -> 0.01). The distance");
+    assert_says(&m, "shorter than in base in 1.3 by 50 % (29 to 65). The routing");
+    assert_says(&m, "most in: 3.1 (77 %)");
     release(&m);
+}
+
+/* Heads 1.0 to 1.2 lost the needle: what the restored checkpoint gives back of it. */
+static void heads_are_seen_again_in_the_restored(void **state)
+{
+    (void)state;
+    const struct {
+        size_t n_lost;
+        double again[3];
+        const char *says;
+    } rows[] = {
+        {3, {0.5, 0.31, 0.11}, "In restored, 2 of these 3 heads have half or more of the fall back; the others do not."},
+        {3, {0.1, 0.05, 0.6}, "In restored, 1 of these 3 heads has half or more of the fall back"},
+        {3, {0.1, 0.1, 0.29}, "In restored, none of these 3 heads has half of the fall back."},
+        {3, {0.5, 0.5, 0.31}, "In restored, all of these 3 heads have half or more of the fall back."},
+        {1, {0.4, 0.5, 0.5}, "1.0 (0.50 -> 0.10 -> 0.40). In restored, this head has at least half of the fall back."},
+        {1, {0.2, 0.5, 0.5}, "1.0 (0.50 -> 0.10 -> 0.20). In restored, this head has less than half of the fall back."},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct made m = lost(0.95, 0.35, "qk");
+        for (size_t h = 0; h < rows[i].n_lost; h++) {
+            made_set(m.table, "/probe/tuned/retrieval_mass", 1, h, 0.1);
+        }
+        made_set(m.table, "/routing/tuned/distance_shift", 1, 3, -1.0);
+        made_set(m.table, "/routing/tuned/distance_shift_hi", 1, 3, -0.5);
+        add_restored_probe(m.table);
+        for (size_t h = 0; h < 3; h++) {
+            made_set(m.table, "/probe/restored/retrieval_mass", 1, h, rows[i].again[h]);
+        }
+        made_set(m.table, "/routing/restored/distance_shift", 1, 3, i == 0 ? -0.2 : 0.1);
+        diagnose(&m, "restored");
+        assert_says(&m, "(layer.head, base -> tuned -> restored)");
+        assert_says(&m, rows[i].says);
+        assert_says(&m, i == 0 ? ", in restored by 13 %." : ", in restored no more.");
+        diagnose(&m, NULL);
+        assert_says(&m, "(layer.head, base -> tuned)");
+        assert_is_silent(&m, "of the fall back");
+        release(&m);
+    }
 }
 
 static void the_verdict_goes_into_the_table(void **state)
 {
     (void)state;
-    struct made m = lost(0.4, 1.0);
+    struct made m = lost(0.4, 1.0, "not_qk");
     diagnose(&m, "restored");
     MUST(qk_diagnosis_add(&m.d, m.table, NULL));
     const struct qk_node *node = made_node(m.table, "/verdict");
@@ -359,7 +443,7 @@ static void the_verdict_goes_into_the_table(void **state)
 static void foreign_shapes_are_refused(void **state)
 {
     (void)state;
-    struct made m = lost(0.4, 1.0);
+    struct made m = lost(0.4, 1.0, "not_qk");
     struct qk_err err = {0};
     const struct qk_diagnosis_question question = {.base = "base", .tuned = "tuned", .max_reasoning_loss = 3.0};
     made_node(m.table, "/niah/tuned/n")->type = QK_TYPE_F64;
@@ -375,7 +459,7 @@ static void failing_allocations_are_reported(void **state)
         .base = "base", .tuned = "tuned", .restored = "restored", .max_reasoning_loss = 3.0};
     size_t n = 0;
     for (enum qk_code code = QK_ENOMEM; code != QK_OK; n++) {
-        struct made m = lost(0.95, 0.35);
+        struct made m = lost(0.95, 0.35, "qk");
         qk_alloc_fail_after(n + 1);
         code = qk_diagnosis_of(m.table, &question, m.arena, &m.d, NULL);
         code = code == QK_OK ? qk_diagnosis_add(&m.d, m.table, NULL) : code;
@@ -395,11 +479,12 @@ int main(void)
         cmocka_unit_test(few_cases_are_not_enough_for_nothing),
         cmocka_unit_test(a_base_that_finds_little_is_told),
         cmocka_unit_test(identical_weights_are_told),
-        cmocka_unit_test(the_cause_follows_from_the_controls),
+        cmocka_unit_test(the_cause_is_the_one_that_was_measured),
         cmocka_unit_test(no_loss_in_the_controls_gives_no_cause),
         cmocka_unit_test(a_repair_is_judged_by_gain_and_price),
         cmocka_unit_test(differences_carry_newcombes_interval),
         cmocka_unit_test(heads_are_named_by_what_they_lost),
+        cmocka_unit_test(heads_are_seen_again_in_the_restored),
         cmocka_unit_test(the_verdict_goes_into_the_table),
         cmocka_unit_test(foreign_shapes_are_refused),
         cmocka_unit_test(failing_allocations_are_reported),

@@ -2,7 +2,8 @@
  * whether drift of W_Q and W_K is the main cause, and what the restored checkpoint brings back at what price.
  *
  * Made of what a run file holds, by rules: /niah (recall), /eval (reasoning), /probe with /routing and /drift (which
- * heads), /recommend/measured (controls). What the file does not hold is said to be unmeasured.
+ * heads, and what they do in the restored checkpoint), /recommend/measured (controls). What the file does not hold is
+ * said to be unmeasured.
  *
  * A rate a differs from a rate b beyond chance when Newcombe's 95 % interval of a − b (1998, method 10: square-and-add
  * of Wilson's intervals) does not contain 0. The same cases are behind both rates, so this errs on the side of doubt.
@@ -26,10 +27,12 @@ enum qk_lost {
 };
 const char *qk_lost_name(enum qk_lost lost); /* "not measured" "nothing" "recall" "nothing, identical weights" */
 
-/* Of the lost recall, restoring all of Q and K alone brings back the share x:
+/* As recommend --measure decided it, from its controls (attribute `cause` of /recommend/measured). Of the lost recall,
+ * restoring all of Q and K alone brings back the share x:
  *   yes     x ≥ 1/2, and restoring all else alone does not bring back more, beyond chance and by a tenth of the loss
  *   partly  x ≥ 1/2, but all else brings back more
- *   no      x < 1/2 */
+ *   no      x < 1/2
+ * Not measured: no controls, or they lost nothing beyond chance. */
 enum qk_culprit { QK_CULPRIT_UNKNOWN, QK_CULPRIT_QK, QK_CULPRIT_PARTLY, QK_CULPRIT_OTHER, QK_N_CULPRITS };
 const char *qk_culprit_name(enum qk_culprit culprit); /* "not measured" "yes" "partly" "no" */
 

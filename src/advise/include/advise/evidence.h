@@ -33,6 +33,7 @@ enum qk_datum {
     QK_DATUM_TAIL_LOSS_HI,
     QK_DATUM_TAIL_WINDOW,
     QK_DATUM_SHIFT, /* distance_shift (L, H) and its interval */
+    QK_DATUM_SHIFT_LO,
     QK_DATUM_SHIFT_HI,
     QK_DATUM_BASE_NEEDLE,  /* /probe/BASE/retrieval_mass (L, H) */
     QK_DATUM_TUNED_NEEDLE, /* /probe/TUNED/retrieval_mass */
