@@ -17,6 +17,59 @@ static bool is_space(char c)
     return c == ' ' || c == '\n' || c == '\t';
 }
 
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* The end of the word that begins at i. */
+static size_t word_end(const char *s, size_t n, size_t i)
+{
+    while (i < n && !is_space(s[i])) {
+        i++;
+    }
+    return i;
+}
+
+/* A word that no line begins with when a number stands before it. */
+static bool belongs_to_number(const char *word, size_t n)
+{
+    static const char *const units[] = {"point", "points", "minute", "minutes", "tokens", "times"};
+    size_t letters = 0;
+    while (letters < n && word[letters] >= 'a' && word[letters] <= 'z') {
+        letters++;
+    }
+    bool is_unit = word[0] == '%' || (n >= 2 && word[0] == '(' && is_digit(word[1])) ||
+                   (n == 2 && (memcmp(word, "->", 2) == 0 || memcmp(word, "to", 2) == 0));
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        is_unit = is_unit || (letters == strlen(units[i]) && memcmp(word, units[i], letters) == 0);
+    }
+    return is_unit;
+}
+
+/* Whether words s[start, end) and s[next, next_end) stay on one line. */
+static bool are_bound(const char *s, size_t start, size_t end, size_t next, size_t next_end)
+{
+    const char *word = s + start;
+    bool links = end - start == 2 && (memcmp(word, "->", 2) == 0 || memcmp(word, "to", 2) == 0);
+    return (links && is_digit(s[next])) || (is_digit(s[end - 1]) && belongs_to_number(s + next, next_end - next));
+}
+
+/* The end of what must not be broken from i on: words that are bound, one space apart. */
+static size_t unbroken_end(const char *s, size_t n, size_t i)
+{
+    size_t end = word_end(s, n, i);
+    for (size_t start = i; end + 1 < n && s[end] == ' ' && !is_space(s[end + 1]);) {
+        size_t next = end + 1, next_end = word_end(s, n, next);
+        if (!are_bound(s, start, end, next, next_end)) {
+            break;
+        }
+        start = next;
+        end = next_end;
+    }
+    return end;
+}
+
 void qk_paragraph(struct qk_str *out, const char *s, size_t n, size_t at, size_t indent, size_t width)
 {
     size_t column = at;
@@ -26,9 +79,7 @@ void qk_paragraph(struct qk_str *out, const char *s, size_t n, size_t at, size_t
             i++;
         }
         size_t start = i;
-        while (i < n && !is_space(s[i])) {
-            i++;
-        }
+        i = unbroken_end(s, n, i);
         if (i == start) {
             break;
         }

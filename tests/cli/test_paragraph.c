@@ -27,6 +27,16 @@ static void test_wrap(void **state)
     wrap("one  two\nthree ", 0, 2, 8, "one two\n  three\n");
     wrap("one two", 6, 4, 10, "one\n    two\n");
     wrap("a incomprehensibilities b", 0, 0, 8, "a\nincomprehensibilities\nb\n");
+    /* a number keeps its unit, an arrow its numbers */
+    wrap("heads (27 %), so", 0, 0, 10, "heads\n(27 %), so\n");
+    wrap("ab 3 points more", 0, 0, 5, "ab\n3 points\nmore\n");
+    wrap("ab 3 pointsmen", 0, 0, 5, "ab 3\npointsmen\n");
+    wrap("5.3 (0.75 -> 0.31 -> 0.49), 5.2", 0, 0, 12, "5.3 (0.75 -> 0.31 -> 0.49),\n5.2\n");
+    wrap("base -> sft 1 -> 2", 0, 0, 7, "base ->\nsft\n1 -> 2\n");
+    wrap("79.2 % (68.4 to 86.9), or", 0, 0, 12, "79.2 %\n(68.4 to 86.9),\nor\n");
+    wrap("(5 to 121) to 8 of 9", 0, 0, 6, "(5 to 121)\nto 8\nof 9\n");
+    wrap("1 ", 0, 0, 7, "1\n");
+    wrap("1 %", 0, 0, 1, "1 %\n");
     /* characters are counted, not bytes */
     wrap("ééé ééé", 0, 0, 7, "ééé ééé\n");
     assert_int_equal(qk_text_columns("TUNED…", strlen("TUNED…")), 6);
