@@ -15,7 +15,7 @@ static const char metric[] = "distance_histogram";
 enum { MAX_BANDS = 3, MAX_NAMED = 12 };
 
 /* cm: the strip of differences, and its distance from the panel above it */
-static const double strip_height = 0.85, strip_gap = 0.1;
+static const double strip_height = 0.9, strip_gap = 0.2;
 
 size_t qk_distance_base(const struct qk_run_view *view)
 {
@@ -139,6 +139,9 @@ static void find_difference_range(struct qk_distance_panels *panels)
         }
     }
     panels->difference = qk_range_symmetric(most);
+    /* the labels of the largest ticks must not touch those of the panel above */
+    panels->difference.hi *= 1.5;
+    panels->difference.lo *= 1.5;
 }
 
 static void line_style(const struct qk_run_view *view, size_t checkpoint, char *out, size_t cap)
@@ -154,7 +157,7 @@ size_t qk_distance_name_columns(const struct qk_run_view *view, bool wide)
         size_t n = strlen(view->checkpoints[c]);
         longest = n > longest ? n : longest;
     }
-    return longest <= 9 ? most : longest <= 14 && wide ? 4 : 2;
+    return longest <= 9 ? most : longest <= 14 ? (wide ? 4 : 2) : wide ? 3 : 1;
 }
 
 static size_t n_named(const struct qk_run_view *view)

@@ -1,6 +1,7 @@
 /* Drift over the tuned checkpoints of a run, one line per layer (median over its heads): when did which layer move? */
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "axis.h"
 #include "base/alloc.h"
@@ -91,9 +92,19 @@ static void plot_panel(struct qk_sheet *sheet, const struct qk_run_view *view, c
     }
 }
 
+static size_t name_columns(const struct qk_run_view *view, bool wide)
+{
+    size_t longest = 0;
+    for (size_t c = 0; c < view->n_checkpoints; c++) {
+        size_t n = strlen(view->checkpoints[c]);
+        longest = n > longest ? n : longest;
+    }
+    return longest <= 20 ? (wide ? 4 : 2) : wide ? 3 : 1;
+}
+
 static size_t name_lines(const struct qk_run_view *view, bool wide)
 {
-    size_t columns = wide ? 4 : 2;
+    size_t columns = name_columns(view, wide);
     size_t n = view->n_checkpoints < MAX_NAMED ? view->n_checkpoints : MAX_NAMED;
     return (n + columns - 1) / columns;
 }
@@ -101,7 +112,7 @@ static size_t name_lines(const struct qk_run_view *view, bool wide)
 /* "1: name", in columns, at the foot of the sheet. */
 static void add_names(struct qk_sheet *sheet, const struct qk_run_view *view)
 {
-    size_t columns = sheet->wide ? 4 : 2, lines = name_lines(view, sheet->wide);
+    size_t columns = name_columns(view, sheet->wide), lines = name_lines(view, sheet->wide);
     for (size_t c = 0; c < view->n_checkpoints && c < MAX_NAMED; c++) {
         char number[32];
         bool cut = c + 1 == MAX_NAMED && view->n_checkpoints > MAX_NAMED;

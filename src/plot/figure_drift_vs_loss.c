@@ -219,7 +219,7 @@ static void draw_legend(struct qk_sheet *sheet, const struct cloud *cloud)
     struct qk_legend legend[N_WHICH + 1] = {{NULL, NULL, NULL, 0}};
     char named[64];
     size_t n = 0;
-    (void)snprintf(named, sizeof named, "%s (%zu of %zu named)", kinds[NAMED].legend, cloud->n_placed, cloud->n_named);
+    (void)snprintf(named, sizeof named, "lost most (%zu of %zu named)", cloud->n_placed, cloud->n_named);
     for (int which = 0; which < N_WHICH; which++) {
         bool there = which == NAMED && cloud->n_named > 0;
         for (size_t i = cloud->n_named; i < cloud->n && !there; i++) {

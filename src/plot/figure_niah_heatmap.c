@@ -200,9 +200,10 @@ static enum qk_code draw(struct qk_sheet *sheet, const struct qk_run_view *view,
     }
     lay_out(view, sheet->width, layout);
     double cell = sheet->wide ? 0.3 : 0.22, height = cell * (double)layout->most_depths + 0.7;
+    double least = layout->n_tasks * layout->rows_per_task == 1 ? 2.6 : 1.3; /* the title of the axis */
     struct qk_grid grid = {.n = layout->n_tasks * layout->rows_per_task * layout->cols,
                            .cols = layout->cols,
-                           .panel_height = fmin(fmax(height, 1.3), sheet->wide ? 4 : 3),
+                           .panel_height = fmin(fmax(height, least), sheet->wide ? 4 : 3),
                            .left = left,
                            .right = right,
                            .gap_x = gap,

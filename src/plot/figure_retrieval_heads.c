@@ -148,7 +148,7 @@ static void draw_panel(struct qk_sheet *sheet, const struct qk_run_view *view, c
     }
     struct qk_grid grid = {.n = 1,
                            .cols = 1,
-                           .panel_height = 0.4 + 0.4 * (double)n,
+                           .panel_height = fmax(0.4 + 0.4 * (double)n, 1.5), /* the title of the axis */
                            .left = 1.5,
                            .right = 0.4,
                            .title = 0.1,

@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { MAX_NAME_CHARS = 26 };
+enum { MAX_NAME_CHARS = 24 };
 
 struct glyph {
     const char *utf8;
