@@ -1,40 +1,25 @@
 /* qkscope drift BASE TUNED… -o RUN.h5: weight metrics per layer and head. */
 #include <string.h>
 
-#include "base/file.h"
 #include "base/str.h"
-#include "checkpoint_inputs.h"
 #include "cli/command.h"
 #include "drift_answer.h"
+#include "measurement.h"
 #include "run/drift.h"
 #include "run/drift_summary.h"
-#include "sidecar.h"
-#include "store/store.h"
 
 /* A drift command at work. */
 struct drift_command {
-    struct qk_cli *cli;
-    struct qk_checkpoint_inputs given; /* the base, then the tuned ones */
-    struct qk_table *table;
+    struct qk_measurement m; /* checkpoints: the base, then the tuned ones */
     struct qk_drift_options options;
-    struct qk_sidecar sidecar;
 };
 
-/* ---- inputs ----------------------------------------------------------------------------------------------------- */
-
-static enum qk_code open_inputs(struct drift_command *c, struct qk_err *err)
-{
-    QK_TRY(qk_checkpoint_inputs_open(c->cli, &c->given, err));
-    for (size_t i = 1; i < c->given.n; i++) {
-        QK_TRY(qk_run_check_pair(&c->given.inputs[0], &c->given.inputs[i], qk_cli_progress(c->cli), err));
-    }
-    return QK_OK;
-}
+/* ---- options----------------------------------------------------------------------------------------------------- */
 
 /* Kinds that no layer has would give a run without results. */
 static enum qk_code check_kinds(const struct drift_command *c, struct qk_err *err)
 {
-    const struct qk_model *model = c->given.models[0];
+    const struct qk_model *model = c->m.c.models[0];
     unsigned there = 0;
     for (size_t l = 0; l < model->n_layers; l++) {
         there |= 1u << (unsigned)model->layers[l].kind;
@@ -47,10 +32,11 @@ static enum qk_code check_kinds(const struct drift_command *c, struct qk_err *er
     return QK_EUSAGE;
 }
 
-static enum qk_code read_options(struct drift_command *c, struct qk_err *err)
+static enum qk_code read_options(void *ctx, struct qk_err *err)
 {
+    struct drift_command *c = ctx;
     const char *const *kinds;
-    size_t n_kinds = qk_cli_list(c->cli, "kinds", &kinds);
+    size_t n_kinds = qk_cli_list(c->m.cli, "kinds", &kinds);
     for (size_t i = 0; i < n_kinds; i++) {
         enum qk_layer_kind kind;
         if (!qk_layer_kind_by_name(kinds[i], &kind)) {
@@ -59,11 +45,11 @@ static enum qk_code read_options(struct drift_command *c, struct qk_err *err)
         c->options.kinds |= 1u << (unsigned)kind;
     }
     QK_TRY(check_kinds(c, err));
-    c->options.n_metrics = qk_cli_list(c->cli, "metrics", &c->options.metrics);
+    c->options.n_metrics = qk_cli_list(c->m.cli, "metrics", &c->options.metrics);
     if (c->options.n_metrics == 0) {
         c->options.metrics = NULL;
     }
-    return qk_cli_layers(c->cli, c->given.models[0]->n_layers, &c->options.layers, err);
+    return qk_cli_layers(c->m.cli, c->m.c.models[0]->n_layers, &c->options.layers, err);
 }
 
 /* ---- the sidecar: what --resume continues from ------------------------------------------------------------------ */
@@ -71,120 +57,89 @@ static enum qk_code read_options(struct drift_command *c, struct qk_err *err)
 static enum qk_code on_layer(void *ctx, const struct qk_table *table, size_t tuned, size_t layer, struct qk_err *err)
 {
     struct drift_command *c = ctx;
-    bool last = tuned + 2 == c->given.n && layer + 1 == c->given.models[0]->n_layers;
-    return last ? QK_OK : qk_sidecar_update(&c->sidecar, table, err);
+    bool last = tuned + 2 == c->m.c.n && layer + 1 == c->m.c.models[0]->n_layers;
+    return last ? QK_OK : qk_measurement_keep(&c->m, table, err);
 }
 
-static enum qk_code resume(struct drift_command *c, struct qk_err *err)
+static enum qk_code resume(void *ctx, const struct qk_table *partial, size_t *ret_done, size_t *ret_n,
+                           struct qk_err *err)
 {
-    size_t n_layers = c->given.models[0]->n_layers, n_done = 0;
-    bool *done = qk_arena_alloc(qk_cli_arena(c->cli), (c->given.n - 1) * n_layers, sizeof(*done));
-    struct qk_table *partial;
+    struct drift_command *c = ctx;
+    size_t n_layers = c->m.c.models[0]->n_layers, n_done = 0;
+    bool *done = qk_arena_alloc(qk_cli_arena(c->m.cli), (c->m.c.n - 1) * n_layers, sizeof(*done));
     if (done == NULL) {
         return qk_fail_nomem(err, "resume");
     }
-    QK_TRY(qk_sidecar_read(&c->sidecar, &partial, err));
-    if (partial == NULL) {
-        return QK_OK;
-    }
-    enum qk_code code = qk_drift_resume(c->table, partial, &c->given.inputs[1], c->given.n - 1, n_layers, done, err);
-    qk_table_free(partial);
-    if (code != QK_OK) {
-        return qk_sidecar_refuse(&c->sidecar, code, err);
-    }
-    for (size_t i = 0; i < (c->given.n - 1) * n_layers; i++) {
+    QK_TRY(qk_drift_resume(c->m.table, partial, &c->m.c.inputs[1], c->m.c.n - 1, n_layers, done, err));
+    for (size_t i = 0; i < (c->m.c.n - 1) * n_layers; i++) {
         n_done += done[i];
     }
-    qk_cli_notice(c->cli, "%s: %zu of %zu layers are there already", c->sidecar.path, n_done,
-                  (c->given.n - 1) * n_layers);
     c->options.done = done;
+    *ret_done = n_done;
+    *ret_n = (c->m.c.n - 1) * n_layers;
     return QK_OK;
 }
 
 /* ---- the short answer ------------------------------------------------------------------------------------------- */
 
-static enum qk_code print_summary(struct drift_command *c, struct qk_err *err)
+static enum qk_code answer(void *ctx, bool json, struct qk_str *out, struct qk_err *err)
 {
-    struct qk_str out = {0};
-    bool json = qk_cli_json(c->cli);
+    const struct drift_command *c = ctx;
     if (json) {
-        qk_str_add(&out, "{\"base\": ");
-        qk_str_add_json(&out, c->given.inputs[0].name);
-        qk_str_add(&out, ", \"output\": ");
-        qk_str_add_json(&out, qk_cli_output(c->cli));
-        qk_str_add(&out, ", \"tuned\": [");
+        qk_str_add(out, "{\"base\": ");
+        qk_str_add_json(out, c->m.c.inputs[0].name);
+        qk_str_add(out, ", \"output\": ");
+        qk_str_add_json(out, qk_cli_output(c->m.cli));
+        qk_str_add(out, ", \"tuned\": [");
     }
-    for (size_t i = 1; i < c->given.n; i++) {
+    for (size_t i = 1; i < c->m.c.n; i++) {
         struct qk_drift_summary summary;
-        enum qk_code code = qk_drift_summarise(c->table, c->given.inputs[i].name, &summary, err);
-        if (code != QK_OK) {
-            qk_str_release(&out);
-            return code;
-        }
+        QK_TRY(qk_drift_summarise(c->m.table, c->m.c.inputs[i].name, &summary, err));
         if (json) {
-            qk_str_add(&out, i == 1 ? "\n  " : ",\n  ");
-            qk_drift_answer_json(&out, c->given.inputs[i].name, &summary);
+            qk_str_add(out, i == 1 ? "\n  " : ",\n  ");
+            qk_drift_answer_json(out, c->m.c.inputs[i].name, &summary);
         } else {
-            qk_drift_answer_text(&out, c->given.inputs[0].name, c->given.inputs[i].name, &summary);
+            qk_drift_answer_text(out, c->m.c.inputs[0].name, c->m.c.inputs[i].name, &summary);
         }
     }
-    qk_str_add(&out, json ? "\n]}\n" : "");
-    return qk_cli_print_str(c->cli, &out, err);
+    qk_str_add(out, json ? "\n]}\n" : "");
+    return QK_OK;
 }
 
 /* ---- the command ------------------------------------------------------------------------------------------------ */
 
-static enum qk_code measure(struct drift_command *c, struct qk_err *err)
+static enum qk_code prepare(void *ctx, struct qk_pool *pool, struct qk_err *err)
 {
-    struct qk_pool *pool;
-    QK_TRY(qk_cli_pool(c->cli, &pool, err));
-    qk_cli_progress_unit(c->cli, "bytes");
+    struct drift_command *c = ctx;
+    (void)pool;
+    return qk_drift_prepare(c->m.table, &c->m.c.inputs[0], &c->m.c.inputs[1], c->m.c.n - 1, &c->options, err);
+}
+
+static enum qk_code compare(void *ctx, struct qk_pool *pool, struct qk_err *err)
+{
+    struct drift_command *c = ctx;
     struct qk_str need = {0};
-    qk_str_add_bytes(&need, qk_drift_memory(&c->given.inputs[0], qk_pool_size(pool)));
-    qk_cli_detail(c->cli, "%zu threads, at most %s of working memory", qk_pool_size(pool), need.failed ? "?" : need.s);
+    qk_str_add_bytes(&need, qk_drift_memory(&c->m.c.inputs[0], qk_pool_size(pool)));
+    qk_cli_detail(c->m.cli, "%zu threads, at most %s of working memory", qk_pool_size(pool),
+                  need.failed ? "?" : need.s);
     qk_str_release(&need);
     c->options.on_layer = on_layer;
     c->options.on_layer_ctx = c;
-    enum qk_code code = qk_drift_run(c->table, &c->given.inputs[0], &c->given.inputs[1], c->given.n - 1, &c->options,
-                                     pool, qk_cli_progress(c->cli), err);
-    if (code != QK_OK) {
-        qk_sidecar_save(&c->sidecar, c->table, err);
-    }
-    return code;
-}
-
-static enum qk_code compute(struct drift_command *c, struct qk_err *err)
-{
-    QK_TRY(open_inputs(c, err));
-    QK_TRY(read_options(c, err));
-    QK_TRY(qk_table_new(&c->table, err));
-    QK_TRY(qk_drift_prepare(c->table, &c->given.inputs[0], &c->given.inputs[1], c->given.n - 1, &c->options, err));
-    QK_TRY(resume(c, err));
-    QK_TRY(measure(c, err));
-    QK_TRY(qk_store_write(c->table, qk_cli_output(c->cli), qk_cli_force(c->cli), err));
-    qk_sidecar_remove(&c->sidecar);
-    return print_summary(c, err);
+    return qk_drift_run(c->m.table, &c->m.c.inputs[0], &c->m.c.inputs[1], c->m.c.n - 1, &c->options, pool,
+                        qk_cli_progress(c->m.cli), err);
 }
 
 static enum qk_code run(struct qk_cli *cli, struct qk_err *err)
 {
-    struct drift_command c = {.cli = cli};
-    const char *output = qk_cli_output(cli);
-    if (output == NULL) {
-        enum qk_code code = qk_fail(err, QK_EUSAGE, "no output file");
-        qk_err_hint(err, "-o RUN.h5 names it");
-        return code;
-    }
-    if (qk_path_exists(output) && !qk_cli_force(cli)) {
-        enum qk_code code = qk_fail(err, QK_EUSAGE, "%s: exists already", output);
-        qk_err_hint(err, "--force overwrites it");
-        return code;
-    }
-    QK_TRY(qk_sidecar_init(cli, &c.sidecar, err));
-    enum qk_code code = compute(&c, err);
-    qk_table_free(c.table);
-    qk_checkpoint_inputs_release(&c.given);
-    return code;
+    static const struct qk_measurement_steps steps = {.pieces = "layers",
+                                                      .unit = "bytes",
+                                                      .read_inputs = read_options,
+                                                      .prepare = prepare,
+                                                      .resume = resume,
+                                                      .run = compare,
+                                                      .answer = answer};
+    struct drift_command c = {0};
+    return qk_measurement_run(cli, &steps, &c.m, &c, err);
 }
 
 static const char *const kind_choices[] = {"full", "sliding", "linear", "ssm", "none", NULL};

@@ -1,23 +1,16 @@
 /* qkscope eval CKPT… --data FILE.jsonl -o RUN.h5: answers to problems whose answer is known. */
 #include <string.h>
 
-#include "base/alloc.h"
 #include "base/file.h"
 #include "base/str.h"
-#include "checkpoint_inputs.h"
 #include "cli/command.h"
+#include "measurement.h"
 #include "run/eval.h"
-#include "run/probe.h"
-#include "sidecar.h"
-#include "store/store.h"
 
 struct eval_command {
-    struct qk_cli *cli;
-    struct qk_checkpoint_inputs c;
+    struct qk_measurement m;
     struct qk_eval_set set;
     struct qk_eval_options options;
-    struct qk_sidecar sidecar;
-    struct qk_table *table;
 };
 
 /* ---- options ---------------------------------------------------------------------------------------------------- */
@@ -56,38 +49,36 @@ static enum qk_code read_rules(struct qk_cli *cli, struct qk_eval_rules *rules, 
         QK_TRY(read_stop(cli, stops[i], &rules->stops[i], err));
     }
     rules->n_stops = n;
-    rules->max_new = qk_cli_value(cli, "max-new") != NULL ? qk_cli_count(cli, "max-new") : 0;
-    return qk_cli_value(cli, "max-new") == NULL || rules->max_new > 0
-               ? QK_OK
-               : qk_fail(err, QK_EUSAGE, "--max-new: an answer has at least one token");
+    return qk_measurement_max_new(cli, &rules->max_new, err);
 }
 
-static enum qk_code read_options(struct eval_command *c, struct qk_err *err)
+static enum qk_code read_options(void *ctx, struct qk_err *err)
 {
-    const char *shard = qk_cli_value(c->cli, "shard");
-    struct qk_probe_options part = {0};
-    if (shard != NULL) {
-        QK_TRY(qk_probe_parse_shard(shard, &part, err));
+    struct eval_command *c = ctx;
+    if (qk_cli_value(c->m.cli, "data") == NULL) {
+        enum qk_code code = qk_fail(err, QK_EUSAGE, "no problems");
+        qk_err_hint(err, "--data FILE.jsonl names a file with {\"prompt\": text, \"answer\": text} a line");
+        return code;
     }
-    c->options.shard = part.shard;
-    c->options.n_shards = part.n_shards;
-    c->options.most = qk_cli_value(c->cli, "max-problems") != NULL ? qk_cli_count(c->cli, "max-problems") : 0;
-    if (qk_cli_value(c->cli, "max-problems") != NULL && c->options.most == 0) {
+    QK_TRY(qk_measurement_part(c->m.cli, &c->options.shard, err));
+    c->options.most = qk_cli_value(c->m.cli, "max-problems") != NULL ? qk_cli_count(c->m.cli, "max-problems") : 0;
+    if (qk_cli_value(c->m.cli, "max-problems") != NULL && c->options.most == 0) {
         return qk_fail(err, QK_EUSAGE, "--max-problems: no problems");
     }
-    return read_rules(c->cli, &c->options.rules, err);
+    return read_rules(c->m.cli, &c->options.rules, err);
 }
 
-static enum qk_code read_problems(struct eval_command *c, struct qk_err *err)
+static enum qk_code read_problems(void *ctx, struct qk_err *err)
 {
-    const char *data = qk_cli_value(c->cli, "data");
-    QK_TRY(qk_cli_guard_input(c->cli, data, err));
-    QK_TRY(qk_eval_set_read(data, c->c.ckpts[0]->path, c->options.most, qk_cli_arena(c->cli), &c->set, err));
-    for (size_t i = 0; i < c->c.n; i++) {
-        QK_TRY(qk_eval_check(&c->c.inputs[i], &c->set, i == 0 ? qk_cli_progress(c->cli) : NULL, err));
+    struct eval_command *c = ctx;
+    const char *data = qk_cli_value(c->m.cli, "data");
+    QK_TRY(qk_cli_guard_input(c->m.cli, data, err));
+    QK_TRY(qk_eval_set_read(data, c->m.c.ckpts[0]->path, c->options.most, qk_cli_arena(c->m.cli), &c->set, err));
+    for (size_t i = 0; i < c->m.c.n; i++) {
+        QK_TRY(qk_eval_check(&c->m.c.inputs[i], &c->set, i == 0 ? qk_cli_progress(c->m.cli) : NULL, err));
     }
     if (c->set.n_apart > 0) {
-        qk_cli_notice(c->cli,
+        qk_cli_notice(c->m.cli,
                       "%s: %zu of %zu answers do not begin at a token of prompt and answer together (a prompt "
                       "that ends in a space?) and are tokenised alone",
                       data, c->set.n_apart, c->set.n);
@@ -133,7 +124,7 @@ static void add_head(struct qk_str *out, const struct eval_command *c, bool json
     const char *match = qk_match_rule(c->options.rules.match)->name;
     if (json) {
         qk_str_add(out, "{\"output\": ");
-        qk_str_add_json(out, qk_cli_output(c->cli));
+        qk_str_add_json(out, qk_cli_output(c->m.cli));
         qk_str_add(out, ", \"set\": ");
         qk_str_add_json(out, c->set.name);
         qk_str_addf(out, ", \"match\": \"%s\", \"n_problems\": %zu, \"checkpoints\": [", match, c->set.n);
@@ -143,136 +134,77 @@ static void add_head(struct qk_str *out, const struct eval_command *c, bool json
     }
 }
 
-static enum qk_code build_answer(struct qk_str *out, const struct eval_command *c, bool json, struct qk_err *err)
+static enum qk_code answer(void *ctx, bool json, struct qk_str *out, struct qk_err *err)
 {
+    const struct eval_command *c = ctx;
     size_t width = 0;
-    for (size_t i = 0; i < c->c.n; i++) {
-        size_t len = strlen(c->c.inputs[i].name);
+    for (size_t i = 0; i < c->m.c.n; i++) {
+        size_t len = strlen(c->m.c.inputs[i].name);
         width = len > width ? len : width;
     }
     add_head(out, c, json, width);
-    for (size_t i = 0; i < c->c.n; i++) {
+    for (size_t i = 0; i < c->m.c.n; i++) {
         struct qk_eval_rate r;
-        const char *name = c->c.inputs[i].name;
-        QK_TRY(qk_eval_rate_of(c->table, name, c->set.name, &r, err));
+        const char *name = c->m.c.inputs[i].name;
+        QK_TRY(qk_eval_rate_of(c->m.table, name, c->set.name, &r, err));
         if (json) {
             add_json_row(out, name, i == 0, &r);
         } else {
             add_row(out, name, width, &r);
         }
     }
-    if (!json && c->options.n_shards > 1) {
-        qk_str_addf(out, "part %zu of %zu: rates are made by `qkscope merge` of all parts\n", c->options.shard,
-                    c->options.n_shards);
+    if (json) {
+        qk_str_add(out, "\n]}\n");
+    } else {
+        qk_measurement_add_part(out, &c->options.shard, "rates");
     }
-    qk_str_add(out, json ? "\n]}\n" : "");
     return QK_OK;
-}
-
-static enum qk_code print_answer(struct eval_command *c, struct qk_err *err)
-{
-    struct qk_str out = {0};
-    enum qk_code code = build_answer(&out, c, qk_cli_json(c->cli), err);
-    if (code != QK_OK) {
-        qk_str_release(&out);
-        return code;
-    }
-    return qk_cli_print_str(c->cli, &out, err);
 }
 
 /* ---- the command ------------------------------------------------------------------------------------------------ */
 
-static enum qk_code on_problem(void *ctx, const struct qk_table *table, struct qk_err *err)
+static enum qk_code prepare(void *ctx, struct qk_pool *pool, struct qk_err *err)
 {
     struct eval_command *c = ctx;
-    return qk_sidecar_update(&c->sidecar, table, err);
+    (void)pool;
+    c->options.on_problem = qk_measurement_keep;
+    c->options.on_problem_ctx = &c->m;
+    return qk_eval_prepare(c->m.table, c->m.c.inputs, c->m.c.n, &c->set, &c->options, err);
 }
 
-static enum qk_code resume(struct eval_command *c, struct qk_err *err)
+static enum qk_code resume(void *ctx, const struct qk_table *partial, size_t *ret_done, size_t *ret_n,
+                           struct qk_err *err)
 {
-    struct qk_table *partial;
-    size_t n_done = 0, n_shards = c->options.n_shards > 1 ? c->options.n_shards : 1;
-    QK_TRY(qk_sidecar_read(&c->sidecar, &partial, err));
-    if (partial == NULL) {
-        return QK_OK;
-    }
-    enum qk_code code = qk_eval_resume(c->table, partial, c->c.inputs, c->c.n, &c->set, &c->options, &n_done, err);
-    qk_table_free(partial);
-    if (code != QK_OK) {
-        return qk_sidecar_refuse(&c->sidecar, code, err);
-    }
-    size_t first = n_shards > 1 ? c->options.shard - 1 : 0;
-    size_t n_own = first < c->set.n ? (c->set.n - first + n_shards - 1) / n_shards : 0;
-    qk_cli_notice(c->cli, "%s: %zu of %zu answers are there already", c->sidecar.path, n_done, c->c.n * n_own);
-    return QK_OK;
+    struct eval_command *c = ctx;
+    *ret_n = c->m.c.n * qk_part_count(&c->options.shard, c->set.n);
+    return qk_eval_resume(c->m.table, partial, c->m.c.inputs, c->m.c.n, &c->set, &c->options, ret_done, err);
 }
 
-static enum qk_code run_models(struct eval_command *c, struct qk_pool *pool, struct qk_err *err)
+static enum qk_code run_models(void *ctx, struct qk_pool *pool, struct qk_err *err)
 {
+    struct eval_command *c = ctx;
     double start = qk_seconds();
-    for (size_t i = 0; i < c->c.n; i++) {
-        QK_TRY(qk_eval_run(c->table, c->c.inputs, c->c.n, i, &c->set, &c->options, pool, qk_cli_progress(c->cli), err));
+    for (size_t i = 0; i < c->m.c.n; i++) {
+        QK_TRY(qk_eval_run(c->m.table, c->m.c.inputs, c->m.c.n, i, &c->set, &c->options, pool,
+                           qk_cli_progress(c->m.cli), err));
     }
-    qk_cli_detail(c->cli, "%zu checkpoints, %zu problems each, in %.1f s", c->c.n, c->set.n, qk_seconds() - start);
+    qk_cli_detail(c->m.cli, "%zu checkpoints, %zu problems each, in %.1f s", c->m.c.n, c->set.n, qk_seconds() - start);
     return QK_OK;
-}
-
-static enum qk_code measure(struct eval_command *c, struct qk_err *err)
-{
-    struct qk_pool *pool;
-    QK_TRY(qk_cli_pool(c->cli, &pool, err));
-    qk_cli_progress_unit(c->cli, "tokens");
-    QK_TRY(qk_table_new(&c->table, err));
-    QK_TRY(qk_eval_prepare(c->table, c->c.inputs, c->c.n, &c->set, &c->options, err));
-    QK_TRY(resume(c, err));
-    c->options.on_problem = on_problem;
-    c->options.on_problem_ctx = c;
-    enum qk_code code = run_models(c, pool, err);
-    if (code != QK_OK) {
-        qk_sidecar_save(&c->sidecar, c->table, err);
-        return code;
-    }
-    return qk_eval_finish(c->table, err);
-}
-
-static enum qk_code compute(struct eval_command *c, struct qk_err *err)
-{
-    QK_TRY(read_options(c, err));
-    QK_TRY(qk_checkpoint_inputs_open(c->cli, &c->c, err));
-    for (size_t i = 1; i < c->c.n; i++) {
-        QK_TRY(qk_run_check_pair(&c->c.inputs[0], &c->c.inputs[i], qk_cli_progress(c->cli), err));
-    }
-    QK_TRY(read_problems(c, err));
-    QK_TRY(measure(c, err));
-    QK_TRY(qk_store_write(c->table, qk_cli_output(c->cli), qk_cli_force(c->cli), err));
-    qk_sidecar_remove(&c->sidecar);
-    return print_answer(c, err);
 }
 
 static enum qk_code run(struct qk_cli *cli, struct qk_err *err)
 {
-    struct eval_command c = {.cli = cli};
-    const char *output = qk_cli_output(cli);
-    if (output == NULL) {
-        enum qk_code code = qk_fail(err, QK_EUSAGE, "no output file");
-        qk_err_hint(err, "-o RUN.h5 names it");
-        return code;
-    }
-    if (qk_cli_value(cli, "data") == NULL) {
-        enum qk_code code = qk_fail(err, QK_EUSAGE, "no problems");
-        qk_err_hint(err, "--data FILE.jsonl names a file with {\"prompt\": text, \"answer\": text} a line");
-        return code;
-    }
-    if (qk_path_exists(output) && !qk_cli_force(cli)) {
-        enum qk_code code = qk_fail(err, QK_EUSAGE, "%s: exists already", output);
-        qk_err_hint(err, "--force overwrites it");
-        return code;
-    }
-    QK_TRY(qk_sidecar_init(cli, &c.sidecar, err));
-    enum qk_code code = compute(&c, err);
-    qk_table_free(c.table);
-    qk_checkpoint_inputs_release(&c.c);
-    return code;
+    static const struct qk_measurement_steps steps = {.pieces = "answers",
+                                                      .unit = "tokens",
+                                                      .read_options = read_options,
+                                                      .read_inputs = read_problems,
+                                                      .prepare = prepare,
+                                                      .resume = resume,
+                                                      .run = run_models,
+                                                      .finish = qk_eval_finish,
+                                                      .answer = answer};
+    struct eval_command c = {0};
+    return qk_measurement_run(cli, &steps, &c.m, &c, err);
 }
 
 static const struct qk_option options[] = {

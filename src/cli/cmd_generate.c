@@ -7,13 +7,13 @@
 #include "base/file.h"
 #include "base/str.h"
 #include "ckpt/ckpt.h"
-#include "ckpt/json.h"
 #include "cli/command.h"
 #include "forward/runner.h"
+#include "run/scoring_text.h"
 #include "text/tokenizer.h"
 
 /* Long prompts go in by pieces, so that their activations need not be held all at once. */
-enum { PREFILL = 2048, MAX_STOPS = 16, TAIL = 16, MAX_GENERATION_CONFIG = 1 << 20 };
+enum { PREFILL = 2048 };
 
 struct generate {
     struct qk_cli *cli;
@@ -24,7 +24,7 @@ struct generate {
     struct qk_session *session;
     uint32_t *ids; /* prompt, then what follows */
     size_t n_prompt, n, cap;
-    uint64_t stops[MAX_STOPS];
+    uint32_t stops[QK_SCORING_MOST_STOPS];
     size_t n_stops;
     float *logits;
     size_t n_shown; /* bytes of text that are out already */
@@ -90,42 +90,6 @@ static enum qk_code read_prompt(struct generate *g, struct qk_err *err)
     return prompt != NULL ? take_text(g, prompt, err) : take_ids(g, items, n_ids, err);
 }
 
-/* ---- where to stop ---------------------------------------------------------------------------------------------- */
-
-static void add_stops(struct generate *g, const struct qk_json *json)
-{
-    const struct qk_json *eos = qk_json_get(json, "eos_token_id");
-    bool list = eos != NULL && qk_json_type(eos) == QK_JSON_ARRAY;
-    for (const struct qk_json *e = list ? qk_json_first(eos) : eos; e != NULL && g->n_stops < MAX_STOPS;
-         e = list ? qk_json_next(e) : NULL) {
-        g->n_stops += qk_json_u64(e, &g->stops[g->n_stops]);
-    }
-}
-
-/* Ids of generation_config.json go before those of config.json. */
-static enum qk_code read_stops(struct generate *g, struct qk_err *err)
-{
-    char *path = qk_path_join(g->ckpt->dir, "generation_config.json");
-    struct qk_json *json = NULL;
-    enum qk_code code = path != NULL ? QK_OK : qk_fail_nomem(err, "path");
-    if (code == QK_OK && qk_path_exists(path)) {
-        code = qk_json_load(path, MAX_GENERATION_CONFIG, &json, err);
-    }
-    qk_free(path);
-    if (code != QK_OK) {
-        return code;
-    }
-    add_stops(g, json);
-    qk_json_free(json);
-    if (g->n_stops == 0) {
-        add_stops(g, g->model->config);
-    }
-    if (g->n_stops == 0) {
-        add_stops(g, g->ckpt->config);
-    }
-    return QK_OK;
-}
-
 static bool is_stop(const struct generate *g, uint32_t id)
 {
     for (size_t i = 0; i < g->n_stops; i++) {
@@ -151,26 +115,6 @@ static enum qk_code best_id(const struct generate *g, uint32_t *ret, struct qk_e
     return QK_OK;
 }
 
-/* The text of the new ids, decoded behind the prompt's last ones, since decoders look at what stands in front. */
-static enum qk_code decode_new(struct generate *g, size_t n_new, unsigned flags, struct qk_str *ret, struct qk_err *err)
-{
-    size_t tail = g->n_prompt < TAIL ? g->n_prompt : TAIL;
-    const uint32_t *from = g->ids + g->n_prompt - tail;
-    struct qk_str lead = {0}, all = {0};
-    flags |= QK_DECODE_SKIP_UNKNOWN | QK_DECODE_SKIP_SPECIAL;
-    enum qk_code code = qk_tokenizer_decode(g->tokenizer, from, tail, flags | QK_DECODE_BYTES, &lead, err);
-    if (code == QK_OK) {
-        code = qk_tokenizer_decode(g->tokenizer, from, tail + n_new, flags, &all, err);
-    }
-    if (code == QK_OK && all.len > lead.len) {
-        qk_str_addn(ret, all.s + lead.len, all.len - lead.len);
-        code = ret->failed ? qk_fail_nomem(err, "text") : QK_OK;
-    }
-    qk_str_release(&lead);
-    qk_str_release(&all);
-    return code;
-}
-
 /* Bytes of characters that are there in full go out at once. */
 static enum qk_code show_progress(struct generate *g, struct qk_err *err)
 {
@@ -178,7 +122,8 @@ static enum qk_code show_progress(struct generate *g, struct qk_err *err)
     if (qk_cli_json(g->cli)) {
         return QK_OK;
     }
-    enum qk_code code = decode_new(g, g->n - g->n_prompt, QK_DECODE_BYTES, &text, err);
+    enum qk_code code =
+        qk_scoring_bytes(g->tokenizer, g->ids, g->n_prompt, g->ids + g->n_prompt, g->n - g->n_prompt, &text, err);
     if (code == QK_OK && text.len > g->n_shown) {
         qk_cli_write(g->cli, text.s + g->n_shown, text.len - g->n_shown);
         fflush(stdout); /* a failure shows at the end, as that of any write */
@@ -244,7 +189,9 @@ static enum qk_code print_json(struct generate *g, struct qk_err *err)
     qk_str_add(&out, ",\n \"ids\": ");
     add_ids(&out, g->ids + g->n_prompt, g->n - g->n_prompt);
     qk_str_add(&out, ",\n \"text\": ");
-    enum qk_code code = g->tokenizer != NULL ? decode_new(g, g->n - g->n_prompt, 0, &text, err) : QK_OK;
+    enum qk_code code = g->tokenizer == NULL ? QK_OK
+                                             : qk_scoring_text(g->tokenizer, g->ids, g->n_prompt, g->ids + g->n_prompt,
+                                                               g->n - g->n_prompt, &text, err);
     if (g->tokenizer != NULL) {
         qk_str_add_json(&out, text.s != NULL ? text.s : "");
     } else {
@@ -265,7 +212,7 @@ static enum qk_code open_model(struct generate *g, const char *path, struct qk_e
     QK_TRY(qk_cli_open_checkpoint(g->cli, path, NULL, false, &g->ckpt, err));
     QK_TRY(qk_model_open(g->ckpt, &g->model, err));
     QK_TRY(read_prompt(g, err));
-    QK_TRY(read_stops(g, err));
+    QK_TRY(qk_scoring_stops(g->model, g->stops, &g->n_stops, err));
     QK_TRY(qk_cli_pool(g->cli, &pool, err));
     QK_TRY(qk_runner_new(g->model, pool, NULL, &g->runner, err));
     QK_TRY(qk_session_new(g->runner, g->cap, &g->session, err));

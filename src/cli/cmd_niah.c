@@ -4,64 +4,50 @@
 
 #include "base/file.h"
 #include "base/str.h"
-#include "checkpoint_inputs.h"
 #include "cli/command.h"
+#include "measurement.h"
 #include "niah_options.h"
 #include "run/niah.h"
-#include "run/probe.h"
-#include "sidecar.h"
-#include "store/store.h"
 
 #define DEFAULT_LENGTHS "512,1k,2k,4k"
 #define DEFAULT_DEPTHS  10
 
 struct niah_command {
-    struct qk_cli *cli;
-    struct qk_checkpoint_inputs c;
+    struct qk_measurement m;
     struct qk_niah_set set;
     struct qk_niah_options options;
-    struct qk_sidecar sidecar;
-    struct qk_table *table;
 };
 
 /* ---- inputs ----------------------------------------------------------------------------------------------------- */
 
 static enum qk_code read_cases(struct niah_command *c, struct qk_err *err)
 {
-    const char *prompts = qk_cli_value(c->cli, "prompts"), *tokenizer = c->c.ckpts[0]->path;
-    const char *given = qk_niah_option_given(c->cli);
-    struct qk_arena *arena = qk_cli_arena(c->cli);
+    const char *prompts = qk_cli_value(c->m.cli, "prompts"), *tokenizer = c->m.c.ckpts[0]->path;
+    const char *given = qk_niah_option_given(c->m.cli);
+    struct qk_arena *arena = qk_cli_arena(c->m.cli);
     if (prompts != NULL && given != NULL) {
         return qk_fail(err, QK_EUSAGE, "--%s: has no meaning beside --prompts", given);
     }
     if (prompts != NULL) {
-        QK_TRY(qk_cli_guard_input(c->cli, prompts, err));
+        QK_TRY(qk_cli_guard_input(c->m.cli, prompts, err));
         QK_TRY(qk_niah_set_prompts(prompts, tokenizer, arena, &c->set, err));
     } else {
         struct qk_niah_grid grid;
-        QK_TRY(qk_niah_read_grid(c->cli, DEFAULT_LENGTHS, DEFAULT_DEPTHS, &grid, err));
-        QK_TRY(qk_niah_set_grid(&grid, tokenizer, qk_cli_progress(c->cli), arena, &c->set, err));
+        QK_TRY(qk_niah_read_grid(c->m.cli, DEFAULT_LENGTHS, DEFAULT_DEPTHS, &grid, err));
+        QK_TRY(qk_niah_set_grid(&grid, tokenizer, qk_cli_progress(c->m.cli), arena, &c->set, err));
     }
-    for (size_t i = 0; i < c->c.n; i++) {
-        QK_TRY(qk_niah_check(&c->c.inputs[i], &c->set, i == 0 ? qk_cli_progress(c->cli) : NULL, err));
+    for (size_t i = 0; i < c->m.c.n; i++) {
+        QK_TRY(qk_niah_check(&c->m.c.inputs[i], &c->set, i == 0 ? qk_cli_progress(c->m.cli) : NULL, err));
     }
     return QK_OK;
 }
 
-static enum qk_code read_options(struct niah_command *c, struct qk_err *err)
+static enum qk_code read_inputs(void *ctx, struct qk_err *err)
 {
-    const char *shard = qk_cli_value(c->cli, "shard");
-    struct qk_probe_options part = {0};
-    if (shard != NULL) {
-        QK_TRY(qk_probe_parse_shard(shard, &part, err));
-    }
-    c->options.shard = part.shard;
-    c->options.n_shards = part.n_shards;
-    c->options.max_new = qk_cli_value(c->cli, "max-new") != NULL ? qk_cli_count(c->cli, "max-new") : 0;
-    if (qk_cli_value(c->cli, "max-new") != NULL && c->options.max_new == 0) {
-        return qk_fail(err, QK_EUSAGE, "--max-new: an answer has at least one token");
-    }
-    return QK_OK;
+    struct niah_command *c = ctx;
+    QK_TRY(qk_measurement_part(c->m.cli, &c->options.shard, err));
+    QK_TRY(qk_measurement_max_new(c->m.cli, &c->options.max_new, err));
+    return read_cases(c, err);
 }
 
 /* ---- the short answer ------------------------------------------------------------------------------------------- */
@@ -69,7 +55,7 @@ static enum qk_code read_options(struct niah_command *c, struct qk_err *err)
 static enum qk_code rate(const struct niah_command *c, size_t i, size_t task, size_t length, struct qk_niah_rate *ret,
                          struct qk_err *err)
 {
-    return qk_niah_rate_of(c->table, c->c.inputs[i].name, &c->set, task, length, ret, err);
+    return qk_niah_rate_of(c->m.table, c->m.c.inputs[i].name, &c->set, task, length, ret, err);
 }
 
 static void add_percent(struct qk_str *out, const struct qk_niah_rate *r)
@@ -102,7 +88,7 @@ static enum qk_code add_text(struct qk_str *out, const struct niah_command *c, s
 {
     struct qk_niah_rate all;
     QK_TRY(rate(c, i, SIZE_MAX, SIZE_MAX, &all, err));
-    qk_str_addf(out, "%s: ", c->c.inputs[i].name);
+    qk_str_addf(out, "%s: ", c->m.c.inputs[i].name);
     if (all.n > 0) {
         qk_str_addf(out, "recall %.1f %% of %zu cases (95 %% interval %.1f to %.1f), exact %.1f %%\n", 100.0 * all.hit,
                     all.n, 100.0 * all.lo, 100.0 * all.hi, 100.0 * all.exact);
@@ -138,7 +124,7 @@ static enum qk_code add_json(struct qk_str *out, const struct niah_command *c, s
     struct qk_niah_rate r;
     QK_TRY(rate(c, i, SIZE_MAX, SIZE_MAX, &r, err));
     qk_str_add(out, i == 0 ? "\n  {\"name\": " : ",\n  {\"name\": ");
-    qk_str_add_json(out, c->c.inputs[i].name);
+    qk_str_add_json(out, c->m.c.inputs[i].name);
     qk_str_add(out, ", ");
     add_rate_json(out, &r);
     qk_str_add(out, ", \"cells\": [");
@@ -155,123 +141,68 @@ static enum qk_code add_json(struct qk_str *out, const struct niah_command *c, s
     return QK_OK;
 }
 
-static enum qk_code build_answer(struct qk_str *out, const struct niah_command *c, bool json, struct qk_err *err)
+static enum qk_code answer(void *ctx, bool json, struct qk_str *out, struct qk_err *err)
 {
+    const struct niah_command *c = ctx;
     if (json) {
         qk_str_add(out, "{\"output\": ");
-        qk_str_add_json(out, qk_cli_output(c->cli));
+        qk_str_add_json(out, qk_cli_output(c->m.cli));
         qk_str_addf(out, ", \"n_cases\": %zu, \"checkpoints\": [", c->set.n);
     }
-    for (size_t i = 0; i < c->c.n; i++) {
+    for (size_t i = 0; i < c->m.c.n; i++) {
         QK_TRY(json ? add_json(out, c, i, err) : add_text(out, c, i, err));
     }
-    if (!json && c->options.n_shards > 1) {
-        qk_str_addf(out, "part %zu of %zu: scores are made by `qkscope merge` of all parts\n", c->options.shard,
-                    c->options.n_shards);
+    if (json) {
+        qk_str_add(out, "\n]}\n");
+    } else {
+        qk_measurement_add_part(out, &c->options.shard, "scores");
     }
-    qk_str_add(out, json ? "\n]}\n" : "");
     return QK_OK;
-}
-
-static enum qk_code print_answer(struct niah_command *c, struct qk_err *err)
-{
-    struct qk_str out = {0};
-    enum qk_code code = build_answer(&out, c, qk_cli_json(c->cli), err);
-    if (code != QK_OK) {
-        qk_str_release(&out);
-        return code;
-    }
-    return qk_cli_print_str(c->cli, &out, err);
 }
 
 /* ---- the command ------------------------------------------------------------------------------------------------ */
 
-static enum qk_code on_case(void *ctx, const struct qk_table *table, struct qk_err *err)
+static enum qk_code prepare(void *ctx, struct qk_pool *pool, struct qk_err *err)
 {
     struct niah_command *c = ctx;
-    return qk_sidecar_update(&c->sidecar, table, err);
+    (void)pool;
+    c->options.on_case = qk_measurement_keep;
+    c->options.on_case_ctx = &c->m;
+    return qk_niah_prepare(c->m.table, c->m.c.inputs, c->m.c.n, &c->set, &c->options, err);
 }
 
-static enum qk_code resume(struct niah_command *c, struct qk_err *err)
+static enum qk_code resume(void *ctx, const struct qk_table *partial, size_t *ret_done, size_t *ret_n,
+                           struct qk_err *err)
 {
-    struct qk_table *partial;
-    size_t n_done = 0, n_shards = c->options.n_shards > 1 ? c->options.n_shards : 1;
-    QK_TRY(qk_sidecar_read(&c->sidecar, &partial, err));
-    if (partial == NULL) {
-        return QK_OK;
-    }
-    enum qk_code code = qk_niah_resume(c->table, partial, c->c.inputs, c->c.n, &c->set, &c->options, &n_done, err);
-    qk_table_free(partial);
-    if (code != QK_OK) {
-        return qk_sidecar_refuse(&c->sidecar, code, err);
-    }
-    size_t first = n_shards > 1 ? c->options.shard - 1 : 0;
-    size_t n_own = first < c->set.n ? (c->set.n - first + n_shards - 1) / n_shards : 0;
-    qk_cli_notice(c->cli, "%s: %zu of %zu cases are there already", c->sidecar.path, n_done, c->c.n * n_own);
-    return QK_OK;
+    struct niah_command *c = ctx;
+    *ret_n = c->m.c.n * qk_part_count(&c->options.shard, c->set.n);
+    return qk_niah_resume(c->m.table, partial, c->m.c.inputs, c->m.c.n, &c->set, &c->options, ret_done, err);
 }
 
-static enum qk_code run_models(struct niah_command *c, struct qk_pool *pool, struct qk_err *err)
+static enum qk_code run_models(void *ctx, struct qk_pool *pool, struct qk_err *err)
 {
+    struct niah_command *c = ctx;
     double start = qk_seconds();
-    for (size_t i = 0; i < c->c.n; i++) {
-        QK_TRY(qk_niah_run(c->table, c->c.inputs, c->c.n, i, &c->set, &c->options, pool, qk_cli_progress(c->cli), err));
+    for (size_t i = 0; i < c->m.c.n; i++) {
+        QK_TRY(qk_niah_run(c->m.table, c->m.c.inputs, c->m.c.n, i, &c->set, &c->options, pool,
+                           qk_cli_progress(c->m.cli), err));
     }
-    qk_cli_detail(c->cli, "%zu checkpoints, %zu cases each, in %.1f s", c->c.n, c->set.n, qk_seconds() - start);
+    qk_cli_detail(c->m.cli, "%zu checkpoints, %zu cases each, in %.1f s", c->m.c.n, c->set.n, qk_seconds() - start);
     return QK_OK;
-}
-
-static enum qk_code measure(struct niah_command *c, struct qk_err *err)
-{
-    struct qk_pool *pool;
-    QK_TRY(qk_cli_pool(c->cli, &pool, err));
-    qk_cli_progress_unit(c->cli, "tokens");
-    QK_TRY(qk_table_new(&c->table, err));
-    QK_TRY(qk_niah_prepare(c->table, c->c.inputs, c->c.n, &c->set, &c->options, err));
-    QK_TRY(resume(c, err));
-    c->options.on_case = on_case;
-    c->options.on_case_ctx = c;
-    enum qk_code code = run_models(c, pool, err);
-    if (code != QK_OK) {
-        qk_sidecar_save(&c->sidecar, c->table, err);
-        return code;
-    }
-    return qk_niah_finish(c->table, err);
-}
-
-static enum qk_code compute(struct niah_command *c, struct qk_err *err)
-{
-    QK_TRY(qk_checkpoint_inputs_open(c->cli, &c->c, err));
-    for (size_t i = 1; i < c->c.n; i++) {
-        QK_TRY(qk_run_check_pair(&c->c.inputs[0], &c->c.inputs[i], qk_cli_progress(c->cli), err));
-    }
-    QK_TRY(read_options(c, err));
-    QK_TRY(read_cases(c, err));
-    QK_TRY(measure(c, err));
-    QK_TRY(qk_store_write(c->table, qk_cli_output(c->cli), qk_cli_force(c->cli), err));
-    qk_sidecar_remove(&c->sidecar);
-    return print_answer(c, err);
 }
 
 static enum qk_code run(struct qk_cli *cli, struct qk_err *err)
 {
-    struct niah_command c = {.cli = cli};
-    const char *output = qk_cli_output(cli);
-    if (output == NULL) {
-        enum qk_code code = qk_fail(err, QK_EUSAGE, "no output file");
-        qk_err_hint(err, "-o RUN.h5 names it");
-        return code;
-    }
-    if (qk_path_exists(output) && !qk_cli_force(cli)) {
-        enum qk_code code = qk_fail(err, QK_EUSAGE, "%s: exists already", output);
-        qk_err_hint(err, "--force overwrites it");
-        return code;
-    }
-    QK_TRY(qk_sidecar_init(cli, &c.sidecar, err));
-    enum qk_code code = compute(&c, err);
-    qk_table_free(c.table);
-    qk_checkpoint_inputs_release(&c.c);
-    return code;
+    static const struct qk_measurement_steps steps = {.pieces = "cases",
+                                                      .unit = "tokens",
+                                                      .read_inputs = read_inputs,
+                                                      .prepare = prepare,
+                                                      .resume = resume,
+                                                      .run = run_models,
+                                                      .finish = qk_niah_finish,
+                                                      .answer = answer};
+    struct niah_command c = {0};
+    return qk_measurement_run(cli, &steps, &c.m, &c, err);
 }
 
 static const struct qk_option options[] = {

@@ -2,110 +2,83 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/str.h"
-#include "checkpoint_inputs.h"
 #include "cli/command.h"
+#include "measurement.h"
 #include "niah_options.h"
 #include "run/probe.h"
 #include "run/probe_summary.h"
-#include "sidecar.h"
-#include "store/store.h"
 
 /* Of --niah: a dozen probes that show what heads do, in little time. */
 #define NIAH_LENGTHS "1k"
 #define NIAH_DEPTHS  4
 
 struct probe_command {
-    struct qk_cli *cli;
-    struct qk_checkpoint_inputs c;
-    size_t base; /* index of the base among the checkpoints */
+    struct qk_measurement m;
     struct qk_probe_set set;
     struct qk_probe_options options;
-    struct qk_table *table;
-    struct qk_sidecar sidecar;
 };
 
 /* ---- inputs ----------------------------------------------------------------------------------------------------- */
-
-static enum qk_code find_base(struct probe_command *p, struct qk_err *err)
-{
-    const char *name = qk_cli_value(p->cli, "base");
-    for (size_t i = 0; name != NULL && i < p->c.n; i++) {
-        if (qk_streq(p->c.inputs[i].name, name)) {
-            p->base = i;
-            return QK_OK;
-        }
-    }
-    return name == NULL ? QK_OK : qk_fail(err, QK_EUSAGE, "--base: no checkpoint is called '%s'", name);
-}
-
-static enum qk_code open_checkpoints(struct probe_command *p, struct qk_err *err)
-{
-    QK_TRY(qk_checkpoint_inputs_open(p->cli, &p->c, err));
-    QK_TRY(find_base(p, err));
-    for (size_t i = 0; i < p->c.n; i++) {
-        if (i != p->base) {
-            QK_TRY(qk_run_check_pair(&p->c.inputs[p->base], &p->c.inputs[i], qk_cli_progress(p->cli), err));
-        }
-    }
-    return QK_OK;
-}
 
 /* Recall cases with their answers, as probes. */
 static enum qk_code build_needles(struct probe_command *p, const char *tokenizer, size_t most, struct qk_err *err)
 {
     struct qk_niah_grid grid;
     struct qk_niah_set cases;
-    struct qk_arena *arena = qk_cli_arena(p->cli);
-    QK_TRY(qk_niah_read_grid(p->cli, NIAH_LENGTHS, NIAH_DEPTHS, &grid, err));
-    QK_TRY(qk_niah_set_grid(&grid, tokenizer, qk_cli_progress(p->cli), arena, &cases, err));
+    struct qk_arena *arena = qk_cli_arena(p->m.cli);
+    QK_TRY(qk_niah_read_grid(p->m.cli, NIAH_LENGTHS, NIAH_DEPTHS, &grid, err));
+    QK_TRY(qk_niah_set_grid(&grid, tokenizer, qk_cli_progress(p->m.cli), arena, &cases, err));
     return qk_niah_probes(&cases, most, arena, &p->set, err);
 }
 
 static enum qk_code read_probes(struct probe_command *p, struct qk_err *err)
 {
-    const char *tokens = qk_cli_value(p->cli, "tokens"), *text = qk_cli_value(p->cli, "text");
-    const char *tokenizer = p->c.ckpts[p->base]->dir;
-    struct qk_arena *arena = qk_cli_arena(p->cli);
-    size_t most = qk_cli_count(p->cli, "max-probes");
-    bool niah = qk_cli_flag(p->cli, "niah");
+    const char *tokens = qk_cli_value(p->m.cli, "tokens"), *text = qk_cli_value(p->m.cli, "text");
+    const char *tokenizer = p->m.c.ckpts[p->m.base]->dir;
+    struct qk_arena *arena = qk_cli_arena(p->m.cli);
+    size_t most = qk_cli_count(p->m.cli, "max-probes");
+    bool niah = qk_cli_flag(p->m.cli, "niah");
     int n_sorts = (tokens != NULL) + (text != NULL) + niah;
     if (n_sorts != 1) {
         enum qk_code code = qk_fail(err, QK_EUSAGE, "%s", n_sorts == 0 ? "no probes" : "two sorts of probes");
         qk_err_hint(err, "give one of --tokens FILE.jsonl, --text FILE and --niah");
         return code;
     }
-    if (!niah && qk_niah_option_given(p->cli) != NULL) {
-        return qk_fail(err, QK_EUSAGE, "--%s: has no meaning without --niah", qk_niah_option_given(p->cli));
+    if (!niah && qk_niah_option_given(p->m.cli) != NULL) {
+        return qk_fail(err, QK_EUSAGE, "--%s: has no meaning without --niah", qk_niah_option_given(p->m.cli));
     }
     const char *file = tokens != NULL ? tokens : text;
-    QK_TRY(file == NULL ? QK_OK : qk_cli_guard_input(p->cli, file, err));
+    QK_TRY(file == NULL ? QK_OK : qk_cli_guard_input(p->m.cli, file, err));
     if (niah) {
         QK_TRY(build_needles(p, tokenizer, most, err));
     } else if (tokens != NULL) {
         QK_TRY(qk_probe_set_tokens(tokens, tokenizer, most, arena, &p->set, err));
     } else {
-        QK_TRY(qk_probe_set_text(text, tokenizer, qk_cli_count(p->cli, "length"), most, arena, &p->set, err));
+        QK_TRY(qk_probe_set_text(text, tokenizer, qk_cli_count(p->m.cli, "length"), most, arena, &p->set, err));
     }
-    for (size_t i = 0; i < p->c.n; i++) {
-        QK_TRY(qk_probe_check(&p->c.inputs[i], &p->set, i == p->base ? qk_cli_progress(p->cli) : NULL, err));
+    for (size_t i = 0; i < p->m.c.n; i++) {
+        QK_TRY(qk_probe_check(&p->m.c.inputs[i], &p->set, i == p->m.base ? qk_cli_progress(p->m.cli) : NULL, err));
     }
     return QK_OK;
 }
 
 static enum qk_code read_options(struct probe_command *p, struct qk_err *err)
 {
-    const char *shard = qk_cli_value(p->cli, "shard");
-    QK_TRY(qk_probe_parse_queries(qk_cli_value(p->cli, "queries"), &p->options, err));
-    if (shard != NULL) {
-        QK_TRY(qk_probe_parse_shard(shard, &p->options, err));
-    }
-    p->options.n_linear_queries = qk_cli_count(p->cli, "linear-queries");
-    p->options.n_sink = qk_cli_count(p->cli, "sink");
-    p->options.n_logits = qk_cli_count(p->cli, "logits-last");
-    p->options.exact_profile = qk_cli_flag(p->cli, "exact-profile");
-    return qk_cli_layers(p->cli, p->c.models[p->base]->n_layers, &p->options.layers, err);
+    QK_TRY(qk_probe_parse_queries(qk_cli_value(p->m.cli, "queries"), &p->options, err));
+    QK_TRY(qk_measurement_part(p->m.cli, &p->options.shard, err));
+    p->options.n_linear_queries = qk_cli_count(p->m.cli, "linear-queries");
+    p->options.n_sink = qk_cli_count(p->m.cli, "sink");
+    p->options.n_logits = qk_cli_count(p->m.cli, "logits-last");
+    p->options.exact_profile = qk_cli_flag(p->m.cli, "exact-profile");
+    return qk_cli_layers(p->m.cli, p->m.c.models[p->m.base]->n_layers, &p->options.layers, err);
+}
+
+static enum qk_code read_inputs(void *ctx, struct qk_err *err)
+{
+    struct probe_command *p = ctx;
+    QK_TRY(read_options(p, err));
+    return read_probes(p, err);
 }
 
 /* ---- the short answer ------------------------------------------------------------------------------------------- */
@@ -139,8 +112,8 @@ static void add_lost_heads(struct qk_str *out, const struct qk_probe_summary *s)
 
 static void add_losses(struct qk_str *out, const struct probe_command *p, const struct qk_probe_summary *s)
 {
-    qk_str_addf(out, "  against %s: of %zu heads, %zu lost range and %zu gained", p->c.inputs[p->base].name, s->n_heads,
-                s->n_lost, s->n_gained);
+    qk_str_addf(out, "  against %s: of %zu heads, %zu lost range and %zu gained", p->m.c.inputs[p->m.base].name,
+                s->n_heads, s->n_lost, s->n_gained);
     qk_str_add(out, " (95 % interval of the distance shift)\n");
     add_lost_heads(out, s);
     qk_str_add(out, s->n_needle > 0 ? "  heads of the base that read the needle, layer.head:\n" : "");
@@ -159,7 +132,7 @@ static void add_losses(struct qk_str *out, const struct probe_command *p, const 
 static void add_text(struct qk_str *out, const struct probe_command *p, size_t i, const struct qk_probe_summary *s)
 {
     const char *plural = p->set.n == 1 ? "" : "s";
-    qk_str_addf(out, "%s: ", p->c.inputs[i].name);
+    qk_str_addf(out, "%s: ", p->m.c.inputs[i].name);
     if (isnan(s->nll)) {
         qk_str_addf(out, "%zu probe%s\n", p->set.n, plural);
     } else {
@@ -179,7 +152,7 @@ static void add_member(struct qk_str *out, const char *key, double value)
 static void add_json(struct qk_str *out, const struct probe_command *p, size_t i, const struct qk_probe_summary *s)
 {
     qk_str_add(out, i == 0 ? "\n  {\"name\": " : ",\n  {\"name\": ");
-    qk_str_add_json(out, p->c.inputs[i].name);
+    qk_str_add_json(out, p->m.c.inputs[i].name);
     add_member(out, "nll", s->nll);
     if (s->has_losses) {
         qk_str_addf(out, ", \"heads\": {\"compared\": %zu, \"lost_range\": %zu, \"gained_range\": %zu}, \"top\": [",
@@ -212,36 +185,31 @@ static void add_json(struct qk_str *out, const struct probe_command *p, size_t i
     qk_str_addc(out, '}');
 }
 
-static enum qk_code print_summary(struct probe_command *p, struct qk_err *err)
+static enum qk_code answer(void *ctx, bool json, struct qk_str *out, struct qk_err *err)
 {
-    struct qk_str out = {0};
-    bool json = qk_cli_json(p->cli);
+    const struct probe_command *p = ctx;
     if (json) {
-        qk_str_add(&out, "{\"base\": ");
-        qk_str_add_json(&out, p->c.inputs[p->base].name);
-        qk_str_add(&out, ", \"output\": ");
-        qk_str_add_json(&out, qk_cli_output(p->cli));
-        qk_str_addf(&out, ", \"n_probes\": %zu, \"checkpoints\": [", p->set.n);
+        qk_str_add(out, "{\"base\": ");
+        qk_str_add_json(out, p->m.c.inputs[p->m.base].name);
+        qk_str_add(out, ", \"output\": ");
+        qk_str_add_json(out, qk_cli_output(p->m.cli));
+        qk_str_addf(out, ", \"n_probes\": %zu, \"checkpoints\": [", p->set.n);
     }
-    for (size_t i = 0; i < p->c.n; i++) {
+    for (size_t i = 0; i < p->m.c.n; i++) {
         struct qk_probe_summary summary;
-        enum qk_code code = qk_probe_summarise(p->table, p->c.inputs[i].name, &summary, err);
-        if (code != QK_OK) {
-            qk_str_release(&out);
-            return code;
-        }
+        QK_TRY(qk_probe_summarise(p->m.table, p->m.c.inputs[i].name, &summary, err));
         if (json) {
-            add_json(&out, p, i, &summary);
+            add_json(out, p, i, &summary);
         } else {
-            add_text(&out, p, i, &summary);
+            add_text(out, p, i, &summary);
         }
     }
-    if (!json && p->options.n_shards > 1) {
-        qk_str_addf(&out, "part %zu of %zu: metrics are made by `qkscope merge` of all parts\n", p->options.shard,
-                    p->options.n_shards);
+    if (json) {
+        qk_str_add(out, "\n]}\n");
+    } else {
+        qk_measurement_add_part(out, &p->options.shard, "metrics");
     }
-    qk_str_add(&out, json ? "\n]}\n" : "");
-    return qk_cli_print_str(p->cli, &out, err);
+    return QK_OK;
 }
 
 /* ---- the command ------------------------------------------------------------------------------------------------ */
@@ -251,20 +219,20 @@ static enum qk_code tell_plan(struct probe_command *p, struct qk_pool *pool, str
 {
     struct qk_probe_plan plan;
     struct qk_str need = {0}, weights = {0}, results = {0};
-    if (qk_cli_verbosity(p->cli) < 1) {
+    if (qk_cli_verbosity(p->m.cli) < 1) {
         return QK_OK;
     }
-    QK_TRY(qk_probe_make_plan(p->table, &p->c.inputs[p->base], &p->set, &p->options, pool, &plan, err));
+    QK_TRY(qk_probe_make_plan(p->m.table, &p->m.c.inputs[p->m.base], &p->set, &p->options, pool, &plan, err));
     qk_str_add_bytes(&need, plan.memory);
     qk_str_add_bytes(&weights, plan.weight_bytes);
     qk_str_add_bytes(&results, plan.result_bytes);
     bool failed = need.failed || weights.failed || results.failed;
     if (!failed) {
-        qk_cli_detail(p->cli, "sequences: %zu, tokens: %zu, in the longest: %zu, checkpoints: %zu", plan.n_sequences,
-                      plan.n_tokens, plan.longest, p->c.n);
-        qk_cli_detail(p->cli, "for each checkpoint: %.3g TFLOP; batches: %zu, each reads %s of weights",
+        qk_cli_detail(p->m.cli, "sequences: %zu, tokens: %zu, in the longest: %zu, checkpoints: %zu", plan.n_sequences,
+                      plan.n_tokens, plan.longest, p->m.c.n);
+        qk_cli_detail(p->m.cli, "for each checkpoint: %.3g TFLOP; batches: %zu, each reads %s of weights",
                       plan.flops / 1e12, plan.n_batches, weights.s);
-        qk_cli_detail(p->cli, "%zu threads, at most %s of working memory, and %s of results", qk_pool_size(pool),
+        qk_cli_detail(p->m.cli, "%zu threads, at most %s of working memory, and %s of results", qk_pool_size(pool),
                       need.s, results.s);
     }
     qk_str_release(&need);
@@ -273,90 +241,46 @@ static enum qk_code tell_plan(struct probe_command *p, struct qk_pool *pool, str
     return failed ? qk_fail_nomem(err, "plan") : QK_OK;
 }
 
-static enum qk_code on_batch(void *ctx, const struct qk_table *table, struct qk_err *err)
+static enum qk_code prepare(void *ctx, struct qk_pool *pool, struct qk_err *err)
 {
     struct probe_command *p = ctx;
-    return qk_sidecar_update(&p->sidecar, table, err);
+    p->options.on_batch = qk_measurement_keep;
+    p->options.on_batch_ctx = &p->m;
+    QK_TRY(qk_probe_prepare(p->m.table, p->m.c.inputs, p->m.c.n, p->m.base, &p->set, &p->options, err));
+    return tell_plan(p, pool, err);
 }
 
-static enum qk_code resume(struct probe_command *p, struct qk_err *err)
+static enum qk_code resume(void *ctx, const struct qk_table *partial, size_t *ret_done, size_t *ret_n,
+                           struct qk_err *err)
 {
-    struct qk_table *partial;
-    size_t n_done = 0, n_own = 0;
-    QK_TRY(qk_sidecar_read(&p->sidecar, &partial, err));
-    if (partial == NULL) {
-        return QK_OK;
-    }
-    enum qk_code code = qk_probe_resume(p->table, partial, p->c.inputs, p->c.n, p->set.n, &p->options, &n_done, err);
-    qk_table_free(partial);
-    if (code != QK_OK) {
-        return qk_sidecar_refuse(&p->sidecar, code, err);
-    }
-    for (size_t s = 0; s < p->set.n; s++) {
-        n_own += qk_probe_has_sequence(&p->options, s) ? 1 : 0;
-    }
-    qk_cli_notice(p->cli, "%s: %zu of %zu sequences are there already", p->sidecar.path, n_done, p->c.n * n_own);
-    return QK_OK;
+    struct probe_command *p = ctx;
+    *ret_n = p->m.c.n * qk_part_count(&p->options.shard, p->set.n);
+    return qk_probe_resume(p->m.table, partial, p->m.c.inputs, p->m.c.n, p->set.n, &p->options, ret_done, err);
 }
 
-static enum qk_code run_models(struct probe_command *p, struct qk_pool *pool, struct qk_err *err)
+static enum qk_code run_models(void *ctx, struct qk_pool *pool, struct qk_err *err)
 {
-    for (size_t i = 0; i < p->c.n; i++) {
-        QK_TRY(
-            qk_probe_run(p->table, p->c.inputs, p->c.n, i, &p->set, &p->options, pool, qk_cli_progress(p->cli), err));
+    struct probe_command *p = ctx;
+    for (size_t i = 0; i < p->m.c.n; i++) {
+        QK_TRY(qk_probe_run(p->m.table, p->m.c.inputs, p->m.c.n, i, &p->set, &p->options, pool,
+                            qk_cli_progress(p->m.cli), err));
     }
     return QK_OK;
-}
-
-static enum qk_code measure(struct probe_command *p, struct qk_err *err)
-{
-    struct qk_pool *pool;
-    QK_TRY(qk_cli_pool(p->cli, &pool, err));
-    qk_cli_progress_unit(p->cli, "tokens");
-    QK_TRY(qk_table_new(&p->table, err));
-    QK_TRY(qk_probe_prepare(p->table, p->c.inputs, p->c.n, p->base, &p->set, &p->options, err));
-    QK_TRY(tell_plan(p, pool, err));
-    QK_TRY(resume(p, err));
-    p->options.on_batch = on_batch;
-    p->options.on_batch_ctx = p;
-    enum qk_code code = run_models(p, pool, err);
-    if (code != QK_OK) {
-        qk_sidecar_save(&p->sidecar, p->table, err);
-        return code;
-    }
-    return qk_probe_finish(p->table, err);
-}
-
-static enum qk_code compute(struct probe_command *p, struct qk_err *err)
-{
-    QK_TRY(open_checkpoints(p, err));
-    QK_TRY(read_options(p, err));
-    QK_TRY(read_probes(p, err));
-    QK_TRY(measure(p, err));
-    QK_TRY(qk_store_write(p->table, qk_cli_output(p->cli), qk_cli_force(p->cli), err));
-    qk_sidecar_remove(&p->sidecar);
-    return print_summary(p, err);
 }
 
 static enum qk_code run(struct qk_cli *cli, struct qk_err *err)
 {
-    struct probe_command p = {.cli = cli};
-    const char *output = qk_cli_output(cli);
-    if (output == NULL) {
-        enum qk_code code = qk_fail(err, QK_EUSAGE, "no output file");
-        qk_err_hint(err, "-o RUN.h5 names it");
-        return code;
-    }
-    if (qk_path_exists(output) && !qk_cli_force(cli)) {
-        enum qk_code code = qk_fail(err, QK_EUSAGE, "%s: exists already", output);
-        qk_err_hint(err, "--force overwrites it");
-        return code;
-    }
-    QK_TRY(qk_sidecar_init(cli, &p.sidecar, err));
-    enum qk_code code = compute(&p, err);
-    qk_table_free(p.table);
-    qk_checkpoint_inputs_release(&p.c);
-    return code;
+    static const struct qk_measurement_steps steps = {.pieces = "sequences",
+                                                      .unit = "tokens",
+                                                      .has_base = true,
+                                                      .read_inputs = read_inputs,
+                                                      .prepare = prepare,
+                                                      .resume = resume,
+                                                      .run = run_models,
+                                                      .finish = qk_probe_finish,
+                                                      .answer = answer};
+    struct probe_command p = {0};
+    return qk_measurement_run(cli, &steps, &p.m, &p, err);
 }
 
 static const struct qk_option options[] = {

@@ -2,10 +2,10 @@
 #ifndef QK_RUN_EVAL_RUN_H
 #define QK_RUN_EVAL_RUN_H
 
+#include "part_list.h"
 #include "run/eval.h"
 
-#define QK_EVAL_AXIS "/model/problem"
-#define QK_EVAL_LIST "problems"
+extern const struct qk_part_sort qk_eval_part;
 
 /* Datasets of /eval/NAME/SET over the problems. */
 enum qk_eval_problem_set {
@@ -31,7 +31,5 @@ struct qk_eval_nodes {
 /* QK_EFORMAT when the entry is not there as it should be. */
 enum qk_code qk_eval_nodes_of(const struct qk_table *table, const char *name, const char *set,
                               struct qk_eval_nodes *ret, struct qk_err *err) QK_CHECKED;
-/* Whether the part computes the problem. */
-bool qk_eval_has_problem(const struct qk_eval_options *options, size_t i);
 
 #endif

@@ -2,22 +2,21 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/hash.h"
 #include "base/str.h"
+#include "dataset_row.h"
 #include "drift_table.h"
 #include "eval_run.h"
 #include "num/stats.h"
 #include "provenance.h"
 
-static const char *const problem_dims[] = {QK_EVAL_AXIS};
+#define AXIS "/model/problem"
 
-struct dataset {
-    const char *leaf;
-    enum qk_type type;
-    const char *title, *units, *definition;
-};
+const struct qk_part_sort qk_eval_part = {
+    .group = "eval", .list = "problems", .number = "n_problems", .one = "problem", .axis = AXIS};
 
-static const struct dataset problem_sets[QK_N_EVAL_PROBLEM_SETS] = {
+static const char *const problem_dims[] = {AXIS};
+
+static const struct qk_dataset_row problem_sets[QK_N_EVAL_PROBLEM_SETS] = {
     [QK_EVAL_ID] = {"id", QK_TYPE_STR, "Problem", "1", "the problem's id, or its line in the data file"},
     [QK_EVAL_EXPECTED] = {"expected", QK_TYPE_STR, "Expected answer", "1", "as the data file has it"},
     [QK_EVAL_ANSWERS] = {"answers", QK_TYPE_STR, "Answer", "1", "greedy continuation of the prompt"},
@@ -38,7 +37,7 @@ static const struct dataset problem_sets[QK_N_EVAL_PROBLEM_SETS] = {
 
 /* What qk_eval_finish makes: scalars. */
 enum rate_set { RATE_ACCURACY, RATE_LO, RATE_HI, RATE_LOGPROB, RATE_TOKEN_LOGPROB, RATE_N, N_RATE_SETS };
-static const struct dataset rate_sets[N_RATE_SETS] = {
+static const struct qk_dataset_row rate_sets[N_RATE_SETS] = {
     [RATE_ACCURACY] = {"accuracy", QK_TYPE_F64, "Accuracy", "1", "mean of hit over the problems"},
     [RATE_LO] = {"accuracy_lo", QK_TYPE_F64, "Accuracy, lower end", "1", "Wilson 95 % interval of accuracy"},
     [RATE_HI] = {"accuracy_hi", QK_TYPE_F64, "Accuracy, upper end", "1", "Wilson 95 % interval of accuracy"},
@@ -49,42 +48,12 @@ static const struct dataset rate_sets[N_RATE_SETS] = {
     [RATE_N] = {"n", QK_TYPE_I64, "Problems", "1", "number of problems"},
 };
 
-static struct qk_node *find_below(const struct qk_table *table, const char *name, const char *set, const char *leaf)
-{
-    struct qk_str path = {0};
-    qk_str_addf(&path, "/eval/%s%s%s%s%s", name, set == NULL ? "" : "/", set == NULL ? "" : set,
-                leaf == NULL ? "" : "/", leaf == NULL ? "" : leaf);
-    struct qk_node *node = path.failed ? NULL : qk_table_find(table, path.s);
-    qk_str_release(&path);
-    return node;
-}
-
-static enum qk_code add_dataset(struct qk_table *table, const char *name, const char *set, const struct dataset *row,
-                                size_t n_dims, struct qk_node **ret, struct qk_err *err)
-{
-    char *path = qk_arena_printf(table->arena, "/eval/%s/%s/%s", name, set, row->leaf);
-    if (path == NULL) {
-        return qk_fail_nomem(err, "result table");
-    }
-    QK_TRY(qk_table_array(table, path, row->type, n_dims, problem_dims, ret, err));
-    return qk_result_describe(table, *ret, row->title, row->units, row->definition, err);
-}
-
 enum qk_code qk_eval_nodes_of(const struct qk_table *table, const char *name, const char *set,
                               struct qk_eval_nodes *ret, struct qk_err *err)
 {
-    struct qk_eval_nodes nodes = {.entry = find_below(table, name, NULL, NULL)};
-    for (size_t k = 0; k < QK_N_EVAL_PROBLEM_SETS; k++) {
-        struct qk_node *node = find_below(table, name, set, problem_sets[k].leaf);
-        bool fits = nodes.entry != NULL && node != NULL && !node->is_group && node->type == problem_sets[k].type &&
-                    node->n_dims == 1 && (k == 0 || node->n_values == nodes.n);
-        if (!fits) {
-            return qk_fail(err, QK_EFORMAT, "/eval/%s/%s: %s is missing or of another shape", name, set,
-                           problem_sets[k].leaf);
-        }
-        nodes.n = node->n_values;
-        nodes.sets[k] = node;
-    }
+    struct qk_eval_nodes nodes;
+    QK_TRY(qk_dataset_find_all(table, "eval", name, set, QK_N_EVAL_PROBLEM_SETS, problem_sets, &nodes.entry, nodes.sets,
+                               &nodes.n, err));
     *ret = nodes;
     return QK_OK;
 }
@@ -94,7 +63,7 @@ enum qk_code qk_eval_nodes_of(const struct qk_table *table, const char *name, co
 static enum qk_code add_axis(struct qk_table *table, const struct qk_eval_set *set, struct qk_err *err)
 {
     struct qk_node *node;
-    QK_TRY(qk_table_scale(table, QK_EVAL_AXIS, QK_TYPE_I64, set->n, &node, err));
+    QK_TRY(qk_table_scale(table, AXIS, QK_TYPE_I64, set->n, &node, err));
     for (size_t i = 0; i < set->n; i++) {
         node->v.i64[i] = (int64_t)i;
     }
@@ -107,7 +76,7 @@ static enum qk_code add_problems(struct qk_table *table, const char *name, const
     struct qk_eval_nodes nodes;
     struct qk_node *node;
     for (size_t k = 0; k < QK_N_EVAL_PROBLEM_SETS; k++) {
-        QK_TRY(add_dataset(table, name, set->name, &problem_sets[k], 1, &node, err));
+        QK_TRY(qk_dataset_add(table, "eval", name, set->name, &problem_sets[k], 1, problem_dims, &node, err));
     }
     QK_TRY(qk_eval_nodes_of(table, name, set->name, &nodes, err));
     for (size_t i = 0; i < set->n; i++) {
@@ -140,13 +109,13 @@ static enum qk_code add_entry(struct qk_table *table, const char *name, const ch
     QK_TRY(qk_node_attr_str(table, entry, "base", base, err));
     QK_TRY(qk_node_attr_str(table, entry, "config_hash", config_hash, err));
     QK_TRY(qk_node_attr_str(table, entry, "set", set->name, err));
-    QK_TRY(qk_node_attr_i64(table, entry, "n_problems", (int64_t)set->n, err));
+    QK_TRY(qk_node_attr_i64(table, entry, qk_eval_part.number, (int64_t)set->n, err));
     QK_TRY(qk_node_attr_str(table, entry, "problem_sha256", set->sha256, err));
     QK_TRY(qk_node_attr_str(table, entry, "match", rule->name, err));
     QK_TRY(qk_node_attr_str(table, entry, "match_definition", rule->definition, err));
     QK_TRY(qk_node_attr_i64(table, entry, "max_new", (int64_t)options->rules.max_new, err));
     QK_TRY(qk_node_attr_strs(table, entry, "stops", options->rules.stops, options->rules.n_stops, err));
-    QK_TRY(qk_node_attr_i64s(table, entry, QK_EVAL_LIST, NULL, 0, err));
+    QK_TRY(qk_node_attr_i64s(table, entry, qk_eval_part.list, NULL, 0, err));
     QK_TRY(qk_table_group(table, below, &node, err));
     return add_problems(table, name, set, err);
 }
@@ -175,22 +144,16 @@ static void add_command(struct qk_str *str, const struct qk_run_input *inputs, s
     }
 }
 
-static void hash_config(const struct qk_run_input *input, const char *sample, const struct qk_eval_set *set,
-                        const struct qk_eval_options *options, char ret[65])
+static enum qk_code hash_config(const struct qk_run_input *input, const char *sample, const struct qk_eval_set *set,
+                                const struct qk_eval_options *options, char ret[65], struct qk_err *err)
 {
-    struct qk_sha256 sha;
     struct qk_str text = {0};
-    qk_sha256_init(&sha);
     qk_str_addf(&text, "eval 1|%s|%s|%s|%s|%zu|%s|%zu|%zu", QK_VERSION, input->name, sample, set->sha256, set->n,
                 qk_match_rule(options->rules.match)->name, options->rules.max_new, options->rules.n_stops);
     for (size_t i = 0; i < options->rules.n_stops; i++) {
         qk_str_addf(&text, "|%zu|%s", strlen(options->rules.stops[i]), options->rules.stops[i]);
     }
-    if (!text.failed) {
-        qk_sha256_add(&sha, text.s, text.len);
-    }
-    qk_str_release(&text);
-    qk_sha256_hex(&sha, ret);
+    return qk_provenance_hash(&text, ret, err);
 }
 
 static enum qk_code check_numbers(const struct qk_eval_set *set, const struct qk_eval_options *options,
@@ -211,24 +174,14 @@ enum qk_code qk_eval_prepare(struct qk_table *table, const struct qk_run_input *
     struct qk_str command = {0};
     QK_TRY(check_numbers(set, options, err));
     add_command(&command, inputs, n, set, options);
-    const char *line = command.failed ? NULL : qk_arena_strdup(table->arena, command.s);
-    qk_str_release(&command);
-    if (line == NULL) {
-        return qk_fail_nomem(err, "history");
-    }
-    QK_TRY(qk_provenance_program(table, "Answers to problems", &line, 1, err));
+    QK_TRY(qk_provenance_command(table, "Answers to problems", &command, err));
     QK_TRY(qk_result_model(table, inputs[0].model, err));
     QK_TRY(add_axis(table, set, err));
-    char(*samples)[65] = qk_arena_alloc(table->arena, n, sizeof(*samples));
-    if (samples == NULL) {
-        return qk_fail_nomem(err, "result table");
-    }
-    for (size_t i = 0; i < n; i++) {
-        QK_TRY(qk_provenance_checkpoint(table, &inputs[i], i == 0 ? "base" : "tuned", samples[i], err));
-    }
+    char(*samples)[65];
+    QK_TRY(qk_provenance_checkpoints(table, inputs, n, 0, &samples, err));
     for (size_t i = 0; i < n; i++) {
         char hash[65];
-        hash_config(&inputs[i], samples[i], set, options, hash);
+        QK_TRY(hash_config(&inputs[i], samples[i], set, options, hash, err));
         QK_TRY(add_entry(table, inputs[i].name, inputs[0].name, hash, set, options, err));
     }
     return QK_OK;
@@ -265,7 +218,7 @@ static enum qk_code add_rates(struct qk_table *table, const char *name, const ch
     struct qk_eval_rate rate;
     QK_TRY(qk_eval_rate_of(table, name, set, &rate, err));
     for (size_t k = 0; k < N_RATE_SETS; k++) {
-        QK_TRY(add_dataset(table, name, set, &rate_sets[k], 0, &nodes[k], err));
+        QK_TRY(qk_dataset_add(table, "eval", name, set, &rate_sets[k], 0, problem_dims, &nodes[k], err));
     }
     nodes[RATE_ACCURACY]->v.f64[0] = rate.accuracy;
     nodes[RATE_LO]->v.f64[0] = rate.lo;
@@ -278,19 +231,11 @@ static enum qk_code add_rates(struct qk_table *table, const char *name, const ch
 
 enum qk_code qk_eval_finish(struct qk_table *table, struct qk_err *err)
 {
-    static const char prefix[] = "/eval/";
     size_t n_nodes = table->n_nodes;
     for (size_t i = 0; i < n_nodes; i++) {
-        const struct qk_node *node = table->nodes[i];
-        const char *name = node->path + sizeof(prefix) - 1;
-        if (!node->is_group || !qk_str_starts(node->path, prefix) || strchr(name, '/') != NULL) {
-            continue;
-        }
-        const struct qk_attr *list = qk_node_attr(node, QK_EVAL_LIST), *n = qk_node_attr(node, "n_problems");
-        const char *set = qk_node_attr_get_str(node, "set");
-        bool is_whole = set != NULL && list != NULL && n != NULL && list->type == QK_TYPE_I64 &&
-                        n->type == QK_TYPE_I64 && n->n == 1 && (int64_t)list->n == n->v.i64[0];
-        if (is_whole && find_below(table, name, set, rate_sets[RATE_ACCURACY].leaf) == NULL) {
+        const char *name = qk_part_whole_entry(table->nodes[i], &qk_eval_part);
+        const char *set = name == NULL ? NULL : qk_node_attr_get_str(table->nodes[i], "set");
+        if (set != NULL && qk_dataset_find(table, "eval", name, set, rate_sets[RATE_ACCURACY].leaf) == NULL) {
             QK_TRY(add_rates(table, name, set, err));
         }
     }

@@ -2,7 +2,10 @@
 #ifndef QK_RUN_NIAH_RUN_H
 #define QK_RUN_NIAH_RUN_H
 
+#include "part_list.h"
 #include "run/niah.h"
+
+extern const struct qk_part_sort qk_niah_part;
 
 /* Datasets of /niah/NAME/cases. */
 enum qk_niah_case_set {
@@ -30,7 +33,5 @@ struct qk_niah_nodes {
 /* QK_EFORMAT when the entry is not there as it should be. */
 enum qk_code qk_niah_nodes_of(const struct qk_table *table, const char *name, struct qk_niah_nodes *ret,
                               struct qk_err *err) QK_CHECKED;
-/* Whether the part computes the case. */
-bool qk_niah_has_case(const struct qk_niah_options *options, size_t i);
 
 #endif

@@ -2,8 +2,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/hash.h"
 #include "base/str.h"
+#include "dataset_row.h"
 #include "drift_table.h"
 #include "niah_run.h"
 #include "num/stats.h"
@@ -13,6 +13,9 @@
 
 static const char *const cell_dims[] = {"/model/task", "/model/length", "/model/depth"};
 static const char *const case_dims[] = {"/model/case"};
+
+const struct qk_part_sort qk_niah_part = {
+    .group = "niah", .list = "cases", .number = "n_cases", .one = "case", .axis = "/model/case"};
 
 static enum qk_code add_axes(struct qk_table *table, const struct qk_niah_set *set, struct qk_err *err)
 {
@@ -45,13 +48,7 @@ static enum qk_code add_axes(struct qk_table *table, const struct qk_niah_set *s
 
 /* ---- datasets --------------------------------------------------------------------------------------------------- */
 
-struct dataset {
-    const char *leaf;
-    enum qk_type type;
-    const char *title, *units, *definition;
-};
-
-static const struct dataset case_sets[QK_N_NIAH_CASE_SETS] = {
+static const struct qk_dataset_row case_sets[QK_N_NIAH_CASE_SETS] = {
     [QK_NIAH_TASK] = {"task", QK_TYPE_STR, "Task", "1", "of the case"},
     [QK_NIAH_LENGTH] = {"length", QK_TYPE_I64, "Context length", "tokens", "nominal length of the document"},
     [QK_NIAH_DEPTH] = {"depth", QK_TYPE_F64, "Depth of the needle", "1", "as asked for"},
@@ -75,7 +72,7 @@ static const struct dataset case_sets[QK_N_NIAH_CASE_SETS] = {
 
 /* What qk_niah_finish makes. */
 enum cell_set { CELL_SCORE, CELL_LO, CELL_HI, CELL_EXACT, CELL_EXACT_LO, CELL_EXACT_HI, CELL_N, N_CELL_SETS };
-static const struct dataset cell_sets[N_CELL_SETS] = {
+static const struct qk_dataset_row cell_sets[N_CELL_SETS] = {
     [CELL_SCORE] = {"score", QK_TYPE_F64, "Recall", "1", "mean of hit over the cases of the cell"},
     [CELL_LO] = {"score_lo", QK_TYPE_F64, "Recall, lower end", "1", "Wilson 95 % interval of score"},
     [CELL_HI] = {"score_hi", QK_TYPE_F64, "Recall, upper end", "1", "Wilson 95 % interval of score"},
@@ -85,41 +82,12 @@ static const struct dataset cell_sets[N_CELL_SETS] = {
     [CELL_N] = {"n", QK_TYPE_I64, "Cases", "1", "number of cases in the cell"},
 };
 
-static struct qk_node *find_below(const struct qk_table *table, const char *name, const char *below, const char *leaf)
-{
-    struct qk_str path = {0};
-    qk_str_addf(&path, "/niah/%s%s%s", name, below, leaf);
-    struct qk_node *node = path.failed ? NULL : qk_table_find(table, path.s);
-    qk_str_release(&path);
-    return node;
-}
-
-static enum qk_code add_dataset(struct qk_table *table, const char *name, const char *below, const struct dataset *set,
-                                size_t n_dims, const char *const *dims, struct qk_node **ret, struct qk_err *err)
-{
-    char *path = qk_arena_printf(table->arena, "/niah/%s%s%s", name, below, set->leaf);
-    if (path == NULL) {
-        return qk_fail_nomem(err, "result table");
-    }
-    QK_TRY(qk_table_array(table, path, set->type, n_dims, dims, ret, err));
-    return qk_result_describe(table, *ret, set->title, set->units, set->definition, err);
-}
-
 enum qk_code qk_niah_nodes_of(const struct qk_table *table, const char *name, struct qk_niah_nodes *ret,
                               struct qk_err *err)
 {
-    struct qk_niah_nodes nodes = {.entry = find_below(table, name, "", "")};
-    for (size_t k = 0; k < QK_N_NIAH_CASE_SETS; k++) {
-        struct qk_node *node = find_below(table, name, "/cases/", case_sets[k].leaf);
-        bool fits = nodes.entry != NULL && node != NULL && !node->is_group && node->type == case_sets[k].type &&
-                    node->n_dims == 1 && (k == 0 || node->n_values == nodes.n);
-        if (!fits) {
-            return qk_fail(err, QK_EFORMAT, "/niah/%s: cases/%s is missing or of another shape", name,
-                           case_sets[k].leaf);
-        }
-        nodes.n = node->n_values;
-        nodes.sets[k] = node;
-    }
+    struct qk_niah_nodes nodes;
+    QK_TRY(qk_dataset_find_all(table, "niah", name, "cases", QK_N_NIAH_CASE_SETS, case_sets, &nodes.entry, nodes.sets,
+                               &nodes.n, err));
     *ret = nodes;
     return QK_OK;
 }
@@ -167,13 +135,13 @@ static enum qk_code add_entry(struct qk_table *table, const char *name, const ch
     QK_TRY(qk_node_attr_str(table, entry, "base", base, err));
     QK_TRY(qk_node_attr_str(table, entry, "config_hash", config_hash, err));
     QK_TRY(qk_node_attr_str(table, entry, "set", set->name, err));
-    QK_TRY(qk_node_attr_i64(table, entry, "n_cases", (int64_t)set->n, err));
+    QK_TRY(qk_node_attr_i64(table, entry, qk_niah_part.number, (int64_t)set->n, err));
     QK_TRY(qk_node_attr_str(table, entry, "case_sha256", set->sha256, err));
     QK_TRY(qk_node_attr_i64(table, entry, "max_new", (int64_t)options->max_new, err));
-    QK_TRY(qk_node_attr_i64s(table, entry, "cases", NULL, 0, err));
+    QK_TRY(qk_node_attr_i64s(table, entry, qk_niah_part.list, NULL, 0, err));
     QK_TRY(qk_table_group(table, below, &node, err));
     for (size_t k = 0; k < QK_N_NIAH_CASE_SETS; k++) {
-        QK_TRY(add_dataset(table, name, "/cases/", &case_sets[k], 1, case_dims, &node, err));
+        QK_TRY(qk_dataset_add(table, "niah", name, "cases", &case_sets[k], 1, case_dims, &node, err));
         for (size_t i = 0; case_sets[k].type == QK_TYPE_STR && i < set->n; i++) {
             node->v.str[i] = "";
         }
@@ -200,19 +168,13 @@ static void add_command(struct qk_str *str, const struct qk_run_input *inputs, s
     }
 }
 
-static void hash_config(const struct qk_run_input *input, const char *sample, const struct qk_niah_set *set,
-                        const struct qk_niah_options *options, char ret[65])
+static enum qk_code hash_config(const struct qk_run_input *input, const char *sample, const struct qk_niah_set *set,
+                                const struct qk_niah_options *options, char ret[65], struct qk_err *err)
 {
-    struct qk_sha256 sha;
     struct qk_str text = {0};
-    qk_sha256_init(&sha);
     qk_str_addf(&text, "niah 1|%s|%s|%s|%s|%zu|%zu", QK_VERSION, input->name, sample, set->sha256, set->n,
                 options->max_new);
-    if (!text.failed) {
-        qk_sha256_add(&sha, text.s, text.len);
-    }
-    qk_str_release(&text);
-    qk_sha256_hex(&sha, ret);
+    return qk_provenance_hash(&text, ret, err);
 }
 
 enum qk_code qk_niah_prepare(struct qk_table *table, const struct qk_run_input *inputs, size_t n,
@@ -220,42 +182,20 @@ enum qk_code qk_niah_prepare(struct qk_table *table, const struct qk_run_input *
 {
     struct qk_str command = {0};
     add_command(&command, inputs, n, set, options);
-    const char *line = command.failed ? NULL : qk_arena_strdup(table->arena, command.s);
-    qk_str_release(&command);
-    if (line == NULL) {
-        return qk_fail_nomem(err, "history");
-    }
-    QK_TRY(qk_provenance_program(table, "Recall of needles in haystacks", &line, 1, err));
+    QK_TRY(qk_provenance_command(table, "Recall of needles in haystacks", &command, err));
     QK_TRY(qk_result_model(table, inputs[0].model, err));
     QK_TRY(add_axes(table, set, err));
-    char(*samples)[65] = qk_arena_alloc(table->arena, n, sizeof(*samples));
-    if (samples == NULL) {
-        return qk_fail_nomem(err, "result table");
-    }
-    for (size_t i = 0; i < n; i++) {
-        QK_TRY(qk_provenance_checkpoint(table, &inputs[i], i == 0 ? "base" : "tuned", samples[i], err));
-    }
+    char(*samples)[65];
+    QK_TRY(qk_provenance_checkpoints(table, inputs, n, 0, &samples, err));
     for (size_t i = 0; i < n; i++) {
         char hash[65];
-        hash_config(&inputs[i], samples[i], set, options, hash);
+        QK_TRY(hash_config(&inputs[i], samples[i], set, options, hash, err));
         QK_TRY(add_entry(table, inputs[i].name, inputs[0].name, hash, set, options, err));
     }
     return QK_OK;
 }
 
 /* ---- scores ----------------------------------------------------------------------------------------------------- */
-
-/* The name when the node is a group "/niah/NAME" whose cases are all there, else NULL. */
-static const char *complete_entry(const struct qk_node *node)
-{
-    static const char prefix[] = "/niah/";
-    const char *name = node->path + sizeof(prefix) - 1;
-    const struct qk_attr *list = qk_node_attr(node, "cases"), *n = qk_node_attr(node, "n_cases");
-    bool is_entry = node->is_group && qk_str_starts(node->path, prefix) && strchr(name, '/') == NULL;
-    bool is_whole = list != NULL && n != NULL && list->type == QK_TYPE_I64 && n->type == QK_TYPE_I64 && n->n == 1 &&
-                    (int64_t)list->n == n->v.i64[0];
-    return is_entry && is_whole ? name : NULL;
-}
 
 /* Cell of a case, by its own coordinates; SIZE_MAX when an axis does not have them. */
 static size_t cell_of(const struct qk_table *table, const struct qk_niah_nodes *nodes, size_t i)
@@ -287,7 +227,7 @@ static enum qk_code add_scores(struct qk_table *table, const char *name, struct 
     struct qk_node *cells[N_CELL_SETS];
     QK_TRY(qk_niah_nodes_of(table, name, &nodes, err));
     for (size_t k = 0; k < N_CELL_SETS; k++) {
-        QK_TRY(add_dataset(table, name, "/", &cell_sets[k], 3, cell_dims, &cells[k], err));
+        QK_TRY(qk_dataset_add(table, "niah", name, NULL, &cell_sets[k], 3, cell_dims, &cells[k], err));
     }
     size_t n_cells = cells[CELL_N]->n_values;
     double *hits = qk_arena_alloc(table->arena, n_cells, sizeof *hits);
@@ -320,8 +260,8 @@ enum qk_code qk_niah_finish(struct qk_table *table, struct qk_err *err)
 {
     size_t n_nodes = table->n_nodes;
     for (size_t i = 0; i < n_nodes; i++) {
-        const char *name = complete_entry(table->nodes[i]);
-        if (name != NULL && find_below(table, name, "/", cell_sets[CELL_SCORE].leaf) == NULL) {
+        const char *name = qk_part_whole_entry(table->nodes[i], &qk_niah_part);
+        if (name != NULL && qk_dataset_find(table, "niah", name, NULL, cell_sets[CELL_SCORE].leaf) == NULL) {
             QK_TRY(add_scores(table, name, err));
         }
     }

@@ -28,7 +28,7 @@ struct probe_batch {
     struct qk_pool *pool;
     size_t n;
     size_t *numbers;                  /* (n) index of the sequence in the set */
-    bool *done;                       /* (set->n) sequences that need not be run */
+    struct qk_part_list list;         /* sequences that need not be run; empty in a plan */
     struct qk_distance_plan *softmax; /* (n) */
     struct qk_distance_plan *linear;  /* (n) the same with fewer queries */
     double *nll;                      /* (n) sums */
@@ -297,7 +297,7 @@ static size_t fill_batch(struct probe_batch *b, size_t *next)
     b->n = 0;
     for (; *next < b->set->n; (*next)++) {
         size_t n = b->set->sequences[*next].n;
-        if (!qk_probe_has_sequence(b->options, *next) || (b->done != NULL && b->done[*next])) {
+        if (!qk_part_has(&b->options->shard, *next) || (b->list.done != NULL && b->list.done[*next])) {
             continue;
         }
         if (b->n > 0 && n > most - (tokens < most ? tokens : most)) {
@@ -309,30 +309,13 @@ static size_t fill_batch(struct probe_batch *b, size_t *next)
     return tokens;
 }
 
-/* The sequences that are there by now. */
-static enum qk_code list_sequences(struct qk_table *table, const struct probe_batch *b, struct qk_err *err)
-{
-    int64_t *list = qk_arena_alloc(table->arena, b->set->n, sizeof(*list));
-    size_t n = 0;
-    if (list == NULL) {
-        return qk_fail_nomem(err, "result table");
-    }
-    for (size_t i = 0; i < b->set->n; i++) {
-        if (b->done[i]) {
-            list[n++] = (int64_t)i;
-        }
-    }
-    return qk_node_attr_i64s(table, b->nodes.entry, "sequences", list, n, err);
-}
-
 static enum qk_code finish_batch(struct qk_table *table, struct probe_batch *b, struct run_progress *progress,
                                  struct qk_err *err)
 {
     for (size_t i = 0; i < b->n; i++) {
-        b->done[b->numbers[i]] = true;
+        qk_part_list_add(&b->list, b->numbers[i]);
     }
     progress->before += progress->batch;
-    QK_TRY(list_sequences(table, b, err));
     bool last = progress->before >= progress->total;
     return b->options->on_batch == NULL || last ? QK_OK : b->options->on_batch(b->options->on_batch_ctx, table, err);
 }
@@ -351,19 +334,6 @@ static enum qk_code run_batches(struct qk_table *table, struct probe_batch *b, s
         QK_TRY(code);
         QK_TRY(finish_batch(table, b, progress, err));
     }
-    return list_sequences(table, b, err);
-}
-
-/* Marks what the table lists already. */
-static enum qk_code mark_done(struct probe_batch *b, struct qk_err *err)
-{
-    const struct qk_attr *list = qk_node_attr(b->nodes.entry, "sequences");
-    for (size_t i = 0; list != NULL && list->type == QK_TYPE_I64 && i < list->n; i++) {
-        if ((uint64_t)list->v.i64[i] >= b->set->n) {
-            return qk_fail(err, QK_EINTERNAL, "%s: no sequence %lld", b->nodes.entry->path, (long long)list->v.i64[i]);
-        }
-        b->done[list->v.i64[i]] = true;
-    }
     return QK_OK;
 }
 
@@ -372,9 +342,9 @@ static struct run_progress progress_of(const struct probe_batch *b, size_t n, si
 {
     uint64_t tokens = 0, done = 0;
     for (size_t s = 0; s < b->set->n; s++) {
-        uint64_t own = qk_probe_has_sequence(b->options, s) ? b->set->sequences[s].n : 0;
+        uint64_t own = qk_part_has(&b->options->shard, s) ? b->set->sequences[s].n : 0;
         tokens += own;
-        done += b->done[s] ? own : 0;
+        done += b->list.done[s] ? own : 0;
     }
     return (struct run_progress){.outer = outer, .before = i * tokens + done, .total = n * tokens};
 }
@@ -383,7 +353,6 @@ static enum qk_code run_checkpoint(struct qk_table *table, struct probe_batch *b
                                    const struct qk_progress *outer, struct qk_err *err)
 {
     struct qk_runner *runner = NULL;
-    QK_TRY(mark_done(b, err));
     struct run_progress progress = progress_of(b, n, i, outer);
     QK_TRY(qk_runner_new(b->input->model, b->pool, NULL, &runner, err));
     enum qk_code code = run_batches(table, b, runner, &progress, err);
@@ -403,11 +372,14 @@ enum qk_code qk_probe_run(struct qk_table *table, const struct qk_run_input *inp
     }
     b.mixing = mixing->v.str;
     b.numbers = qk_calloc(set->n, sizeof(*b.numbers));
-    b.done = qk_calloc(set->n, sizeof(*b.done));
-    enum qk_code code = b.numbers == NULL || b.done == NULL ? qk_fail_nomem(err, "probe run")
-                                                            : run_checkpoint(table, &b, n, i, progress, err);
+    enum qk_code code = b.numbers == NULL
+                            ? qk_fail_nomem(err, "probe run")
+                            : qk_part_list_open(table, b.nodes.entry, &qk_probe_part, set->n, &b.list, err);
+    if (code == QK_OK) {
+        code = run_checkpoint(table, &b, n, i, progress, err);
+    }
     qk_free(b.numbers);
-    qk_free(b.done);
+    qk_part_list_release(&b.list);
     return code;
 }
 

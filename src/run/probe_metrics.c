@@ -13,21 +13,6 @@
 
 /* ---- entries ---------------------------------------------------------------------------------------------------- */
 
-/* The name when the node is a group "/probe/NAME", else NULL. */
-static const char *entry_name(const struct qk_node *node)
-{
-    static const char prefix[] = "/probe/";
-    const char *name = node->path + sizeof(prefix) - 1;
-    return node->is_group && qk_str_starts(node->path, prefix) && strchr(name, '/') == NULL ? name : NULL;
-}
-
-static bool is_complete(const struct qk_node *entry)
-{
-    const struct qk_attr *list = qk_node_attr(entry, "sequences"), *n = qk_node_attr(entry, "n_sequences");
-    return list != NULL && n != NULL && list->type == QK_TYPE_I64 && n->type == QK_TYPE_I64 && n->n == 1 &&
-           (int64_t)list->n == n->v.i64[0];
-}
-
 static bool has_node(const struct qk_table *table, const char *group, const char *name, const char *leaf)
 {
     struct qk_str path = {0};
@@ -270,13 +255,13 @@ enum qk_code qk_probe_finish(struct qk_table *table, struct qk_err *err)
 {
     size_t n_nodes = table->n_nodes;
     for (size_t i = 0; i < n_nodes; i++) {
-        const char *name = entry_name(table->nodes[i]);
-        if (name != NULL && is_complete(table->nodes[i]) && !has_node(table, "probe", name, "/distance_histogram")) {
+        const char *name = qk_part_whole_entry(table->nodes[i], &qk_probe_part);
+        if (name != NULL && !has_node(table, "probe", name, "/distance_histogram")) {
             QK_TRY(add_metrics(table, name, err));
         }
     }
     for (size_t i = 0; i < n_nodes; i++) {
-        const char *name = entry_name(table->nodes[i]);
+        const char *name = qk_part_whole_entry(table->nodes[i], &qk_probe_part);
         const char *base = name == NULL ? NULL : qk_node_attr_get_str(table->nodes[i], "base");
         if (base != NULL && !qk_streq(base, name) && has_node(table, "probe", name, "/distance_histogram") &&
             has_node(table, "probe", base, "/distance_histogram") && !has_node(table, "routing", name, "")) {

@@ -1,4 +1,5 @@
-/* Options of a probe run out of words, and whether a checkpoint can take the probes. */
+/* Options of a probe run out of words, what of it an interrupted run left, and whether a checkpoint can take the
+ * probes. */
 #include <string.h>
 
 #include "base/str.h"
@@ -25,30 +26,6 @@ enum qk_code qk_probe_parse_queries(const char *text, struct qk_probe_options *o
     return qk_fail(err, QK_EUSAGE, "--queries: '%s' (expected all, last:N or every:N, N ≥ 1)", text);
 }
 
-enum qk_code qk_probe_parse_shard(const char *text, struct qk_probe_options *options, struct qk_err *err)
-{
-    const char *slash = strchr(text, '/');
-    char head[24];
-    uint64_t i, n;
-    size_t len = slash == NULL ? 0 : (size_t)(slash - text);
-    if (len == 0 || len >= sizeof(head)) {
-        return qk_fail(err, QK_EUSAGE, "--shard: '%s' (expected I/N, as in 1/4)", text);
-    }
-    memcpy(head, text, len);
-    head[len] = '\0';
-    if (!qk_parse_u64(slash + 1, 1, UINT32_MAX, &n) || !qk_parse_u64(head, 1, n, &i)) {
-        return qk_fail(err, QK_EUSAGE, "--shard: '%s' (expected I/N with 1 ≤ I ≤ N, as in 1/4)", text);
-    }
-    options->shard = (size_t)i;
-    options->n_shards = (size_t)n;
-    return QK_OK;
-}
-
-bool qk_probe_has_sequence(const struct qk_probe_options *options, size_t sequence)
-{
-    return options->n_shards < 2 || sequence % options->n_shards == options->shard - 1;
-}
-
 enum qk_code qk_probe_check(const struct qk_run_input *input, const struct qk_probe_set *set,
                             const struct qk_progress *progress, struct qk_err *err)
 {
@@ -71,4 +48,11 @@ enum qk_code qk_probe_check(const struct qk_run_input *input, const struct qk_pr
                            set->path, n_long, set->n, input->name, set->longest, context);
     }
     return QK_OK;
+}
+
+enum qk_code qk_probe_resume(struct qk_table *table, const struct qk_table *partial, const struct qk_run_input *inputs,
+                             size_t n, size_t n_sequences, const struct qk_probe_options *options, size_t *ret_done,
+                             struct qk_err *err)
+{
+    return qk_part_list_resume(table, partial, inputs, n, &qk_probe_part, n_sequences, &options->shard, ret_done, err);
 }

@@ -3,7 +3,10 @@
 #define QK_RUN_PROBE_RUN_H
 
 #include "analyses/attention_distance.h"
+#include "part_list.h"
 #include "run/probe.h"
+
+extern const struct qk_part_sort qk_probe_part;
 
 /* The datasets that one checkpoint's sequences are added up in; profile and logits NULL when not wanted. */
 struct qk_probe_nodes {

@@ -2,11 +2,13 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/hash.h"
 #include "base/str.h"
 #include "drift_table.h"
 #include "probe_run.h"
 #include "provenance.h"
+
+const struct qk_part_sort qk_probe_part = {
+    .group = "probe", .list = "sequences", .number = "n_sequences", .one = "sequence", .axis = "/model/sequence"};
 
 /* ---- axes ------------------------------------------------------------------------------------------------------- */
 
@@ -256,19 +258,13 @@ static void add_command(struct qk_str *str, const struct qk_run_input *inputs, s
     }
 }
 
-static enum qk_code add_root(struct qk_table *table, const char *command, struct qk_err *err)
-{
-    return qk_provenance_program(table, "Attention distance on probe sequences", &command, 1, err);
-}
-
 /* What parts of a run must agree in. The command has all options; paths in it are the caller's affair, so hashes of the
  * inputs stand beside it. */
-static void hash_config(const struct qk_run_input *input, const char *sample, const char *base_sample,
-                        const struct qk_probe_set *set, const struct qk_probe_options *options, char ret[65])
+static enum qk_code hash_config(const struct qk_run_input *input, const char *sample, const char *base_sample,
+                                const struct qk_probe_set *set, const struct qk_probe_options *options, char ret[65],
+                                struct qk_err *err)
 {
-    struct qk_sha256 sha;
     struct qk_str text = {0};
-    qk_sha256_init(&sha);
     qk_str_addf(&text, "probe 2|%s|%s|%s|%s|%s|%d:%zu|%zu|%zu|%zu|%d|", QK_VERSION, input->name, sample, base_sample,
                 set->sha256, (int)options->queries, options->n_queries, options->n_linear_queries, options->n_sink,
                 options->n_logits, options->exact_profile);
@@ -281,11 +277,7 @@ static void hash_config(const struct qk_run_input *input, const char *sample, co
             qk_str_addf(&text, "|%zu:%s:%zu:%zu", i, span->name, span->start, span->end);
         }
     }
-    if (!text.failed) {
-        qk_sha256_add(&sha, text.s, text.len);
-    }
-    qk_str_release(&text);
-    qk_sha256_hex(&sha, ret);
+    return qk_provenance_hash(&text, ret, err);
 }
 
 /* ---- public ----------------------------------------------------------------------------------------------------- */
@@ -300,21 +292,14 @@ enum qk_code qk_probe_prepare(struct qk_table *table, const struct qk_run_input 
                        QK_PROBE_MOST);
     }
     add_command(&command, inputs, n, base, set, options);
-    enum qk_code code = command.failed ? qk_fail_nomem(err, "history") : add_root(table, command.s, err);
-    qk_str_release(&command);
-    QK_TRY(code);
+    QK_TRY(qk_provenance_command(table, "Attention distance on probe sequences", &command, err));
     QK_TRY(qk_result_model(table, inputs[base].model, err));
     QK_TRY(add_axes(table, inputs[base].model, set, options, err));
-    char(*samples)[65] = qk_arena_alloc(table->arena, n, sizeof(*samples));
-    if (samples == NULL) {
-        return qk_fail_nomem(err, "result table");
-    }
-    for (size_t i = 0; i < n; i++) {
-        QK_TRY(qk_provenance_checkpoint(table, &inputs[i], i == base ? "base" : "tuned", samples[i], err));
-    }
+    char(*samples)[65];
+    QK_TRY(qk_provenance_checkpoints(table, inputs, n, base, &samples, err));
     for (size_t i = 0; i < n; i++) {
         char hash[65];
-        hash_config(&inputs[i], samples[i], samples[base], set, options, hash);
+        QK_TRY(hash_config(&inputs[i], samples[i], samples[base], set, options, hash, err));
         QK_TRY(add_entry(table, &inputs[i], inputs[base].name, hash, set, options, err));
     }
     return QK_OK;

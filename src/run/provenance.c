@@ -112,6 +112,16 @@ enum qk_code qk_provenance_program(struct qk_table *table, const char *title, co
     return qk_node_attr_str(table, root, "created", created, err);
 }
 
+enum qk_code qk_provenance_command(struct qk_table *table, const char *title, struct qk_str *command,
+                                   struct qk_err *err)
+{
+    const char *line = command->s;
+    enum qk_code code =
+        command->failed ? qk_fail_nomem(err, "history") : qk_provenance_program(table, title, &line, 1, err);
+    qk_str_release(command);
+    return code;
+}
+
 enum qk_code qk_provenance_root(struct qk_table *table, const struct qk_run_input *base,
                                 const struct qk_run_input *tuned, size_t n_tuned,
                                 const struct qk_drift_options *options, struct qk_err *err)
@@ -161,6 +171,33 @@ enum qk_code qk_provenance_checkpoint(struct qk_table *table, const struct qk_ru
     }
     QK_TRY(qk_node_attr_i64(table, node, "total_bytes", (int64_t)input->ckpt->total_bytes, err));
     return qk_node_attr_i64(table, node, "n_tensors", (int64_t)input->ckpt->n_tensors, err);
+}
+
+enum qk_code qk_provenance_checkpoints(struct qk_table *table, const struct qk_run_input *inputs, size_t n, size_t base,
+                                       char (**ret_samples)[65], struct qk_err *err)
+{
+    char(*samples)[65] = qk_arena_alloc(table->arena, n, sizeof(*samples));
+    if (samples == NULL) {
+        return qk_fail_nomem(err, "result table");
+    }
+    for (size_t i = 0; i < n; i++) {
+        QK_TRY(qk_provenance_checkpoint(table, &inputs[i], i == base ? "base" : "tuned", samples[i], err));
+    }
+    *ret_samples = samples;
+    return QK_OK;
+}
+
+enum qk_code qk_provenance_hash(struct qk_str *text, char ret[65], struct qk_err *err)
+{
+    struct qk_sha256 sha;
+    enum qk_code code = text->failed ? qk_fail_nomem(err, "configuration") : QK_OK;
+    qk_sha256_init(&sha);
+    if (code == QK_OK) {
+        qk_sha256_add(&sha, text->s, text->len);
+        qk_sha256_hex(&sha, ret);
+    }
+    qk_str_release(text);
+    return code;
 }
 
 static void add_field(struct qk_sha256 *sha, const char *s)

@@ -1,11 +1,10 @@
-/* What an interrupted run left: whether it was begun alike, and its finished layers or sequences. */
+/* What an interrupted run left: whether it was begun alike, and its finished layers. */
 #include "resume.h"
 
 #include <inttypes.h>
 #include <string.h>
 
 #include "base/str.h"
-#include "probe_run.h"
 #include "run/drift.h"
 
 size_t qk_resume_value_size(enum qk_type type)
@@ -178,62 +177,5 @@ enum qk_code qk_drift_resume(struct qk_table *table, const struct qk_table *part
     for (size_t t = 0; t < n_tuned; t++) {
         QK_TRY(resume_layers(table, partial, tuned[t].name, n_layers, done + t * n_layers, err));
     }
-    return QK_OK;
-}
-
-/* ---- sequences of a probe run ----------------------------------------------------------------------------------- */
-
-/* The rows of the finished sequences in one dataset over sequence and more. */
-static void copy_rows(struct qk_node *node, const struct qk_node *from, const struct qk_attr *list)
-{
-    size_t size = node->n_values / node->shape[0] * qk_resume_value_size(node->type);
-    for (size_t i = 0; i < list->n; i++) {
-        size_t at = (size_t)list->v.i64[i] * size;
-        memcpy((char *)node->v.p + at, (const char *)from->v.p + at, size);
-    }
-}
-
-static enum qk_code resume_sequences(struct qk_table *table, const struct qk_table *partial, const char *name,
-                                     size_t n_sequences, const struct qk_probe_options *options, size_t *done,
-                                     struct qk_err *err)
-{
-    char *path = qk_arena_printf(table->arena, "/probe/%s", name);
-    if (path == NULL) {
-        return qk_fail_nomem(err, "resume");
-    }
-    QK_TRY(qk_resume_check(table, partial, path, "sequences", err));
-    const struct qk_attr *list = qk_node_attr(qk_table_find(partial, path), "sequences");
-    for (size_t i = 0; i < list->n; i++) {
-        int64_t s = list->v.i64[i];
-        if (s < 0 || (uint64_t)s >= n_sequences || (i > 0 && s <= list->v.i64[i - 1])) {
-            return qk_fail(err, QK_EFORMAT, "%s: sequences: cannot resume: entry %zu is %" PRId64 " (of %zu)", path, i,
-                           s, n_sequences);
-        }
-        if (!qk_probe_has_sequence(options, (size_t)s)) {
-            return qk_fail(err, QK_EMISMATCH,
-                           "%s: sequences: cannot resume a run of another --shard (it has sequence %" PRId64 ")", path,
-                           s);
-        }
-    }
-    for (size_t i = 0; i < table->n_nodes; i++) {
-        struct qk_node *node = table->nodes[i];
-        if (!node->is_group && is_inside(node->path, path) && node->n_dims > 0 &&
-            qk_streq(node->dims[0], "/model/sequence")) {
-            copy_rows(node, qk_table_find(partial, node->path), list);
-        }
-    }
-    *done += list->n;
-    return qk_node_attr_i64s(table, qk_table_find(table, path), "sequences", list->v.i64, list->n, err);
-}
-
-enum qk_code qk_probe_resume(struct qk_table *table, const struct qk_table *partial, const struct qk_run_input *inputs,
-                             size_t n, size_t n_sequences, const struct qk_probe_options *options, size_t *ret_done,
-                             struct qk_err *err)
-{
-    size_t done = 0;
-    for (size_t i = 0; i < n; i++) {
-        QK_TRY(resume_sequences(table, partial, inputs[i].name, n_sequences, options, &done, err));
-    }
-    *ret_done = done;
     return QK_OK;
 }

@@ -46,10 +46,9 @@ enum qk_code qk_scoring_stops(const struct qk_model *model, uint32_t ret[QK_SCOR
 
 /* ---- text ------------------------------------------------------------------------------------------------------- */
 
-enum qk_code qk_scoring_text(const struct qk_tokenizer *tokenizer, const uint32_t *prompt, size_t n_prompt,
-                             const uint32_t *said, size_t n, struct qk_str *ret, struct qk_err *err)
+static enum qk_code decode_said(const struct qk_tokenizer *tokenizer, const uint32_t *prompt, size_t n_prompt,
+                                const uint32_t *said, size_t n, unsigned flags, struct qk_str *ret, struct qk_err *err)
 {
-    const unsigned flags = QK_DECODE_SKIP_UNKNOWN | QK_DECODE_SKIP_SPECIAL;
     size_t tail = n_prompt < TAIL ? n_prompt : TAIL;
     struct qk_str lead = {0}, all = {0};
     uint32_t *ids = qk_calloc(tail + n + 1, sizeof *ids);
@@ -72,6 +71,19 @@ enum qk_code qk_scoring_text(const struct qk_tokenizer *tokenizer, const uint32_
     qk_str_release(&lead);
     qk_str_release(&all);
     return code;
+}
+
+enum qk_code qk_scoring_text(const struct qk_tokenizer *tokenizer, const uint32_t *prompt, size_t n_prompt,
+                             const uint32_t *said, size_t n, struct qk_str *ret, struct qk_err *err)
+{
+    return decode_said(tokenizer, prompt, n_prompt, said, n, QK_DECODE_SKIP_UNKNOWN | QK_DECODE_SKIP_SPECIAL, ret, err);
+}
+
+enum qk_code qk_scoring_bytes(const struct qk_tokenizer *tokenizer, const uint32_t *prompt, size_t n_prompt,
+                              const uint32_t *said, size_t n, struct qk_str *ret, struct qk_err *err)
+{
+    return decode_said(tokenizer, prompt, n_prompt, said, n,
+                       QK_DECODE_SKIP_UNKNOWN | QK_DECODE_SKIP_SPECIAL | QK_DECODE_BYTES, ret, err);
 }
 
 /* ---- comparing -------------------------------------------------------------------------------------------------- */

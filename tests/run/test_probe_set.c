@@ -98,16 +98,39 @@ static void test_options(void **state)
     assert_true(options.queries == QK_QUERIES_EVERY && options.n_queries == 3);
     assert_int_equal(qk_probe_parse_queries("all", &options, &err), QK_OK);
     assert_true(options.queries == QK_QUERIES_ALL);
-    assert_int_equal(qk_probe_parse_shard("2/7", &options, &err), QK_OK);
-    assert_true(options.shard == 2 && options.n_shards == 7);
-    static const char *const bad_shards[] = {"",    "/",     "1/",  "/2",   "0/2",
-                                             "3/2", "1/2/3", "a/b", "-1/2", "00000000000000000000000000001/2"};
-    for (size_t i = 0; i < sizeof(bad_shards) / sizeof(bad_shards[0]); i++) {
-        assert_int_equal(qk_probe_parse_shard(bad_shards[i], &options, &err), QK_EUSAGE);
-    }
     static const char *const bad_queries[] = {"", "last", "last:", "last:0", "every:-1", "every:1x", "ALL"};
     for (size_t i = 0; i < sizeof(bad_queries) / sizeof(bad_queries[0]); i++) {
         assert_int_equal(qk_probe_parse_queries(bad_queries[i], &options, &err), QK_EUSAGE);
+    }
+}
+
+static void test_part(void **state)
+{
+    (void)state;
+    struct qk_part part = {0};
+    struct qk_err err;
+    assert_int_equal(qk_part_parse("2/7", &part, &err), QK_OK);
+    assert_true(part.i == 2 && part.n == 7);
+    static const char *const bad[] = {"",    "/",     "1/",  "/2",   "0/2",
+                                      "3/2", "1/2/3", "a/b", "-1/2", "00000000000000000000000000001/2"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_int_equal(qk_part_parse(bad[i], &part, &err), QK_EUSAGE);
+    }
+    /* every piece is in one part, and each part has as many as it says */
+    for (size_t n = 0; n < 12; n++) {
+        for (size_t parts = 0; parts < 15; parts++) {
+            size_t sum = 0;
+            for (size_t i = 1; i <= (parts == 0 ? 1 : parts); i++) {
+                struct qk_part one = {.i = i, .n = parts};
+                size_t own = 0;
+                for (size_t k = 0; k < n; k++) {
+                    own += qk_part_has(&one, k) ? 1 : 0;
+                }
+                assert_int_equal(qk_part_count(&one, n), own);
+                sum += own;
+            }
+            assert_int_equal(sum, n);
+        }
     }
 }
 
@@ -128,6 +151,7 @@ int main(void)
         cmocka_unit_test(test_read),
         cmocka_unit_test(test_failing_allocations),
         cmocka_unit_test(test_options),
+        cmocka_unit_test(test_part),
     };
     return cmocka_run_group_tests(tests, NULL, remove_file);
 }

@@ -22,6 +22,7 @@
 #include "base/progress.h"
 #include "run/drift.h"
 #include "run/scoring.h"
+#include "run/part.h"
 #include "text/haystack.h"
 
 enum { QK_NIAH_MOST_LENGTHS = 64, QK_NIAH_MOST_CASES = 8000, QK_NIAH_MAX_FILE = 1 << 30 };
@@ -72,8 +73,8 @@ enum qk_code qk_niah_set_prompts(const char *path, const char *tokenizer, struct
                                  struct qk_niah_set *ret, struct qk_err *err) QK_CHECKED;
 
 struct qk_niah_options {
-    size_t max_new; /* tokens said at most; 0: the answer's and QK_NIAH_SLACK more, QK_NIAH_PROMPT_NEW without */
-    size_t shard, n_shards; /* as in struct qk_probe_options */
+    size_t max_new;        /* tokens said at most; 0: the answer's and QK_NIAH_SLACK more, QK_NIAH_PROMPT_NEW without */
+    struct qk_part shard; /* of the cases */
     /* Called after each case but the last of all, with the table so far; for --resume. May be NULL. */
     enum qk_code (*on_case)(void *ctx, const struct qk_table *table, struct qk_err *err);
     void *on_case_ctx;

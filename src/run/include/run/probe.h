@@ -18,6 +18,7 @@
 #include "base/progress.h"
 #include "run/drift.h"
 #include "run/probe_set.h"
+#include "run/part.h"
 
 enum qk_query_rule { QK_QUERIES_ALL, QK_QUERIES_LAST, QK_QUERIES_EVERY };
 
@@ -27,10 +28,9 @@ struct qk_probe_options {
     size_t n_linear_queries; /* at most so many of the selected queries in linear layers; 0 = leave them out */
     size_t n_sink;
     bool exact_profile;
-    size_t n_logits;        /* logits of so many last positions, 0 = none */
-    size_t shard, n_shards; /* part shard (from 1) of n_shards: sequences i with i mod n_shards = shard − 1; 0 of 0 or
-                             * 1 of 1: all */
-    const bool *layers;     /* n_layers flags, NULL = all */
+    size_t n_logits;       /* logits of so many last positions, 0 = none */
+    struct qk_part shard; /* of the sequences */
+    const bool *layers;    /* n_layers flags, NULL = all */
     /* Called after each finished batch of sequences but the last of all, with the table so far; for --resume. May be
      * NULL. */
     enum qk_code (*on_batch)(void *ctx, const struct qk_table *table, struct qk_err *err);
@@ -39,10 +39,6 @@ struct qk_probe_options {
 
 /* "all", "last:N", "every:N"; QK_EUSAGE else. */
 enum qk_code qk_probe_parse_queries(const char *text, struct qk_probe_options *options, struct qk_err *err) QK_CHECKED;
-/* "i/n" with 1 ≤ i ≤ n. */
-enum qk_code qk_probe_parse_shard(const char *text, struct qk_probe_options *options, struct qk_err *err) QK_CHECKED;
-/* Whether the part computes the sequence. */
-bool qk_probe_has_sequence(const struct qk_probe_options *options, size_t sequence);
 
 /* Refuses probes that a checkpoint cannot take (ids beyond its vocabulary, QK_EFORMAT with file and line); a context
  * longer than it was made for is a notice. */

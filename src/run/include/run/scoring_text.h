@@ -21,6 +21,9 @@ enum qk_code qk_scoring_stops(const struct qk_model *model, uint32_t ret[QK_SCOR
  * special tokens and ids without token are left out. */
 enum qk_code qk_scoring_text(const struct qk_tokenizer *tokenizer, const uint32_t *prompt, size_t n_prompt,
                              const uint32_t *said, size_t n, struct qk_str *ret, struct qk_err *err) QK_CHECKED;
+/* The same with a character that is cut at the end as its bytes: for text in portions. */
+enum qk_code qk_scoring_bytes(const struct qk_tokenizer *tokenizer, const uint32_t *prompt, size_t n_prompt,
+                              const uint32_t *said, size_t n, struct qk_str *ret, struct qk_err *err) QK_CHECKED;
 /* Whether wanted is part of text; upper and lower case of ASCII letters are the same. */
 bool qk_text_contains(const char *text, const char *wanted);
 /* Whether they are the same but for white space at the ends. */
