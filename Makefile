@@ -1,6 +1,7 @@
 # A thin front for meson. `make demo` and `make test` do everything from a fresh checkout on.
 #   make test SANITIZE=address,undefined   builds and tests with sanitizers, in build-asan
 #   make install [PREFIX=/usr] [DESTDIR=…]
+#   make notebooks stores anew what the notebooks print and draw of results/demo
 #   make deb       a Debian package of it, in the build directory
 BUILD := $(if $(SANITIZE),$(if $(findstring thread,$(SANITIZE)),build-tsan,build-asan),build)
 SETUP := $(if $(SANITIZE),-Db_sanitize=$(SANITIZE) -Db_lundef=false)
@@ -8,7 +9,7 @@ SLOWER := $(if $(SANITIZE),--timeout-multiplier=5)
 export UBSAN_OPTIONS := halt_on_error=1:print_stacktrace=1
 
 .NOTPARALLEL:
-.PHONY: build packages test-packages bench-packages demo test bench install deb format docs clean
+.PHONY: build packages test-packages bench-packages demo test bench install deb format docs notebooks clean
 
 build: packages
 	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) $(SETUP)
@@ -46,6 +47,9 @@ format:
 docs: build
 	@sh .ci/docs $(BUILD)/src/cli/qkscope docs
 	@sh .ci/gallery pictures $(BUILD)/src/cli/qkscope results/demo/run.h5 docs/figures
+
+notebooks: test-packages build
+	@/usr/bin/python3 tests/notebooks/run.py refresh . $(BUILD)/src/cli/qkscope
 
 clean:
 	@rm -rf build build-asan build-tsan
