@@ -320,7 +320,8 @@ static void add_repair(struct qk_str *out, const struct facts *f, enum qk_repair
     } else {
         qk_str_add(out, " Reasoning was not measured.");
     }
-    qk_str_add(out, repair == QK_REPAIR_USELESS ? " That is within chance: keep the tuned checkpoint.\n" : "\n");
+    qk_str_add(out, repair == QK_REPAIR_USELESS ? " The gain in recall is within chance: keep the tuned checkpoint.\n"
+                                                : "\n");
 }
 
 static void add_certainty(struct qk_str *out, const struct facts *f)

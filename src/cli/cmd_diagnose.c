@@ -13,6 +13,7 @@
 #include "diagnose_state.h"
 #include "diagnose_verdict.h"
 #include "run/drift.h"
+#include "text/haystack.h"
 
 /* ---- sizes ------------------------------------------------------------------------------------------------------ */
 
@@ -48,9 +49,10 @@ static enum qk_code choose_size(struct qk_diagnose *d, const char *name, struct 
     QK_TRY(measure_speed(d, &speed, err));
     double seconds = 60.0 * qk_cli_number(d->cli, "budget-minutes");
     d->size = *qk_diagnose_size_within(speed * seconds, reasoning);
+    double minutes = ceil(qk_diagnose_size_tokens(&d->size, reasoning) / speed / 60.0);
     qk_cli_remark(d->cli,
-                  qk_arena_printf(qk_cli_arena(d->cli), "# %.0f tokens a second: size %s, about %.0f minutes\n", speed,
-                                  d->size.name, ceil(qk_diagnose_size_tokens(&d->size, reasoning) / speed / 60.0)));
+                  qk_arena_printf(qk_cli_arena(d->cli), "# %.0f tokens a second: size %s, about %.0f minute%s\n", speed,
+                                  d->size.name, minutes, minutes == 1.0 ? "" : "s"));
     return QK_OK;
 }
 
@@ -101,12 +103,22 @@ static enum qk_code settle_size(struct qk_diagnose *d, const struct qk_checkpoin
 
 /* ---- the command ------------------------------------------------------------------------------------------------ */
 
+/* What documents are made of: the template and the files that it names. */
+static enum qk_code state_documents(const struct qk_diagnose *d, struct qk_err *err)
+{
+    struct qk_haystack *haystack;
+    QK_TRY(qk_haystack_open(qk_cli_value(d->cli, "template"), qk_cli_value(d->cli, "haystack"), &haystack, err));
+    enum qk_code code = qk_diagnose_state_fact(d->state, "documents", qk_haystack_sha256(haystack), err);
+    qk_haystack_free(haystack);
+    return code;
+}
+
 /* What must be the same for --resume. The drift run's hash stands for the program and both checkpoints. */
 static enum qk_code state_facts(struct qk_diagnose *d, const struct qk_checkpoint_inputs *inputs, struct qk_err *err)
 {
     static const char *const options[] = {
         "units", "by", "max-reasoning-loss", "tasks", "lengths", "depths", "samples", "seed", "passes"};
-    static const char *const files[] = {"data", "data-test", "template", "haystack"};
+    static const char *const files[] = {"data", "data-test"};
     struct qk_drift_options plain = {0};
     struct qk_table *table;
     QK_TRY(qk_table_new(&table, err));
@@ -130,7 +142,7 @@ static enum qk_code state_facts(struct qk_diagnose *d, const struct qk_checkpoin
         code = file == NULL ? QK_OK : qk_diagnose_hash(file, sha, err);
         code = code == QK_OK ? qk_diagnose_state_fact(d->state, files[i], file == NULL ? NULL : sha, err) : code;
     }
-    return code;
+    return code == QK_OK ? state_documents(d, err) : code;
 }
 
 static enum qk_code take_problems(struct qk_diagnose *d, struct qk_err *err)
@@ -234,6 +246,18 @@ static enum qk_code begin(struct qk_diagnose *d, const struct qk_checkpoint_inpu
     return qk_diagnose_state_fact(d->state, "size", d->size.name, err);
 }
 
+/* What the user may want to open, in DIR. */
+static const struct {
+    const char *name, *what;
+} kept_files[] = {
+    {"verdict.txt", "the verdict"},
+    {"report.html", "the report, one page for a browser"},
+    {"restored", "the repaired checkpoint"},
+    {"figures", "the figures, as PDF and PNG"},
+    {"run.h5", "all that was measured, for plot, report, export, h5py"},
+    {"commands.sh", "the commands that were run"},
+};
+
 static enum qk_code carry_out(struct qk_diagnose *d, struct qk_err *err)
 {
     QK_TRY(qk_diagnose_do_steps(d, false, err));
@@ -245,6 +269,13 @@ static enum qk_code carry_out(struct qk_diagnose *d, struct qk_err *err)
         return code;
     }
     QK_TRY(qk_diagnose_print(d, &diagnosis, code == QK_OK ? err : NULL));
+    qk_cli_remark(d->cli, "\n");
+    for (size_t i = 0; i < sizeof kept_files / sizeof kept_files[0]; i++) {
+        const char *path = qk_diagnose_path(d, kept_files[i].name);
+        if (path != NULL && qk_path_exists(path)) {
+            qk_cli_remark(d->cli, qk_arena_printf(qk_cli_arena(d->cli), "# %s: %s\n", path, kept_files[i].what));
+        }
+    }
     return code;
 }
 

@@ -129,6 +129,19 @@ static const char *shell_line(const struct qk_diagnose *d, const struct qk_diagn
     return qk_shell_line(qk_cli_arena(d->cli), words->n, argv.out);
 }
 
+/* "3 of 13": the step's place among those that a diagnosis with these inputs may have. */
+static void count_steps(const struct qk_diagnose *d, const struct qk_diagnose_step *step, size_t *ret_at, size_t *ret_n)
+{
+    struct qk_diagnose whole = *d;
+    whole.identical = false;
+    whole.plan_changes = true;
+    *ret_at = *ret_n = 0;
+    for (size_t i = 0; i < qk_diagnose_n_steps(); i++) {
+        *ret_n += qk_diagnose_step_at(i)->wanted(&whole) ? 1 : 0;
+        *ret_at = qk_diagnose_step_at(i) == step ? *ret_n : *ret_at;
+    }
+}
+
 /* *anew: an earlier step was run, so that this one's output is out of date. */
 static enum qk_code do_step(struct qk_diagnose *d, const struct qk_diagnose_step *step, bool *anew, struct qk_err *err)
 {
@@ -140,9 +153,11 @@ static enum qk_code do_step(struct qk_diagnose *d, const struct qk_diagnose_step
     if (line == NULL || output == NULL) {
         return qk_fail_nomem(err, step->name);
     }
+    size_t at, n;
+    count_steps(d, step, &at, &n);
     bool done = !step->closing && !*anew && is_done(d, step, line);
     QK_TRY(write_commands(d, line, err));
-    qk_cli_remark(d->cli, qk_arena_printf(qk_cli_arena(d->cli), "\n# %s%s\n$ %s\n", step->title,
+    qk_cli_remark(d->cli, qk_arena_printf(qk_cli_arena(d->cli), "\n# step %zu of %zu: %s%s\n$ %s\n", at, n, step->title,
                                           done ? " (there already)" : "", line));
     if (!done) {
         QK_TRY(*anew ? QK_OK : add_resume(d, step, &words, err));

@@ -7,10 +7,10 @@
 
 #include "base/str.h"
 
-/* Models that niah and eval run: base, tuned, restored. Controls and held-out variants of recommend --measure. Variants
- * start at their lowest changed layer, halfway up on average. A missed answer is decoded on, which costs as much again.
- */
-enum { N_MODELS = 3, N_CONTROLS = 12, N_PROVED = 4 };
+/* Models that niah and eval run: base, tuned, restored; those that are probed: the base with either. Controls and
+ * held-out variants of recommend --measure. Variants start at their lowest changed layer, halfway up on average. A
+ * missed answer is decoded on, which costs as much again. */
+enum { N_MODELS = 3, N_PROBED = 4, N_CONTROLS = 12, N_PROVED = 4 };
 static const double share_of_layers = 0.6, with_decoding = 1.5;
 
 static const struct qk_diagnose_size sizes[] = {
@@ -74,7 +74,7 @@ double qk_diagnose_size_tokens(const struct qk_diagnose_size *size, double reaso
     double lengths = sum_of(size->measure_lengths, &n);
     double cases = lengths * (double)(size->measure_depths * size->measure_samples) + 0.25 * reasoning_tokens;
     double proof = N_PROVED * (lengths * (double)size->test_samples + reasoning_tokens);
-    return with_decoding * N_MODELS * (niah + reasoning_tokens) + 2.0 * probe + proof +
+    return with_decoding * N_MODELS * (niah + reasoning_tokens) + N_PROBED * probe + proof +
            share_of_layers * (double)(N_CONTROLS + size->passes) * cases;
 }
 

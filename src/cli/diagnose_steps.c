@@ -76,11 +76,16 @@ static void drift_words(const struct qk_diagnose *d, struct qk_diagnose_words *w
     pass_on(d, words, "base-model");
 }
 
-static void probe_words(const struct qk_diagnose *d, struct qk_diagnose_words *words)
+static void add_probe(const struct qk_diagnose *d, struct qk_diagnose_words *words, const char *compared)
 {
-    add_words(words, "probe", d->base, d->tuned, "--niah", "--tasks", "s2", "--lengths", d->size.probe_length, NULL);
+    add_words(words, "probe", d->base, compared, "--niah", "--tasks", "s2", "--lengths", d->size.probe_length, NULL);
     add_count(d, words, "--depths", d->size.probes);
     add_documents(d, words, PROBING_SEED);
+}
+
+static void probe_words(const struct qk_diagnose *d, struct qk_diagnose_words *words)
+{
+    add_probe(d, words, d->tuned);
     pass_on(d, words, "base-model");
 }
 
@@ -126,6 +131,11 @@ static void restored_drift_words(const struct qk_diagnose *d, struct qk_diagnose
     add_words(words, "drift", d->base, restored_operand(d), NULL);
 }
 
+static void restored_probe_words(const struct qk_diagnose *d, struct qk_diagnose_words *words)
+{
+    add_probe(d, words, restored_operand(d));
+}
+
 static void niah_words(const struct qk_diagnose *d, struct qk_diagnose_words *words)
 {
     add_words(words, "niah", d->base, d->tuned, NULL);
@@ -155,6 +165,7 @@ static void all_words(const struct qk_diagnose *d, struct qk_diagnose_words *wor
     add_file(d, words, NULL, "steps/recommend.h5");
     if (d->plan_changes) {
         add_file(d, words, NULL, "steps/restored-drift.h5");
+        add_file(d, words, NULL, "steps/restored-probe.h5");
     }
     add_file(d, words, NULL, "steps/niah.h5");
     if (d->test != NULL) {
@@ -247,6 +258,13 @@ static const struct qk_diagnose_step steps[] = {
      .resumes = true,
      .wanted = has_plan,
      .add_words = restored_drift_words},
+    {.name = "restored-probe",
+     .title = "where its heads look, on the same probes",
+     .output = "steps/restored-probe.h5",
+     .threads = true,
+     .resumes = true,
+     .wanted = has_plan,
+     .add_words = restored_probe_words},
     {.name = "niah",
      .title = "recall, on documents that nothing was chosen by",
      .output = "steps/niah.h5",

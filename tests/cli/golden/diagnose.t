@@ -9,7 +9,7 @@ $ qkscope diagnose base sft -o out --size xs --tasks s3 --lengths 256 --depths 1
 >
 > Reasoning: it rose from <*>
 >
-> Where: attention on the needle fell in heads (layer.head): 5.<*>
+> Where: attention on the needle fell in heads (layer.head, base -> sft -> restored):<*>
 > ...
 >
 > Cause: is drift of Q and K the main cause? <*>
@@ -42,6 +42,7 @@ $ ls out out/steps | grep -v 'txt$'; ls -d out/restored/*
 > probe.h5
 > recommend.h5
 > restored-drift.h5
+> restored-probe.h5
 > state
 > test.jsonl
 > out/restored/config.json
@@ -51,22 +52,23 @@ $ ls out out/steps | grep -v 'txt$'; ls -d out/restored/*
 > out/restored/tokenizer_config.json
 
 # all of it is in one file
-$ qkscope export out/run.h5 --list | grep -c -E '^/(verdict|drift/restored/qk_rel_drift|drift/sft/qk_rel_drift|routing/sft/distance_shift|niah/restored/score|eval/sft/test/accuracy|recommend/measured/recall)	'
-> 7
+$ qkscope export out/run.h5 --list | grep -c -E '^/(verdict|drift/restored/qk_rel_drift|drift/sft/qk_rel_drift|routing/sft/distance_shift|routing/restored/distance_shift|probe/restored/distance_histogram|niah/restored/score|eval/sft/test/accuracy|recommend/measured/recall)	'
+> 9
 
 # what is complete is not done again
 $ qkscope diagnose base sft -o out --size xs --tasks s3 --lengths 256 --depths 12 --passes 4 --template niah.json --data problems.jsonl --resume --json 2>&1 >verdict.json | grep '^# '
 > # recall of 12 cases per checkpoint (s3 at 256 tokens), <*>
-> # what moved in the weights (there already)
-> # where the heads look (there already)
-> # both in one file (there already)
-> # what to restore, chosen by running it (there already)
-> # the repaired checkpoint (there already)
-> # what still differs from the base (there already)
-> # recall, on documents that nothing was chosen by (there already)
-> # reasoning, on problems that nothing was chosen by (there already)
-> # everything in one file (there already)
-> # figures
+> # step 1 of 12: what moved in the weights (there already)
+> # step 2 of 12: where the heads look (there already)
+> # step 3 of 12: both in one file (there already)
+> # step 4 of 12: what to restore, chosen by running it (there already)
+> # step 5 of 12: the repaired checkpoint (there already)
+> # step 6 of 12: what still differs from the base (there already)
+> # step 7 of 12: where its heads look, on the same probes (there already)
+> # step 8 of 12: recall, on documents that nothing was chosen by (there already)
+> # step 9 of 12: reasoning, on problems that nothing was chosen by (there already)
+> # step 10 of 12: everything in one file (there already)
+> # step 11 of 12: figures
 > ...
 
 $ python3 -c 'import json; v = json.load(open("verdict.json")); print(v["lost"], v["main_cause"], v["restored"], len(v["verdict"]) > 4)'
