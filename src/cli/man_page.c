@@ -167,6 +167,17 @@ enum qk_code qk_man_command(struct qk_str *out, const struct qk_command *c, stru
     return code;
 }
 
+static const struct {
+    const char *page, *what;
+} manual[] = {
+    {"tutorial.md", "the bundled pair step by step, then your own checkpoints, then what belongs in a paper"},
+    {"faq.md", "what people ask"},
+    {"glossary.md", "every term that the program prints"},
+    {"metrics.md, findings.md", "every number and every rule, with sources"},
+    {"results\\-format.md", "the run file, RUN.h5"},
+    {NULL, NULL},
+};
+
 void qk_man_overview(struct qk_str *out)
 {
     add_header(out, "qkscope", qk_tool_summary);
@@ -182,5 +193,11 @@ void qk_man_overview(struct qk_str *out)
         }
     }
     add_exit_status(out);
+    qk_str_add(out,
+               ".SH MANUAL\nThe manual lies in the source's docs/, with the Debian package in /usr/share/doc/qkscope; "
+               "README.md there is its index.\n");
+    for (size_t i = 0; manual[i].page != NULL; i++) {
+        qk_str_addf(out, ".TP\n\\fB%s\\fR\n%s\n", manual[i].page, manual[i].what);
+    }
     add_see_also(out, NULL);
 }
