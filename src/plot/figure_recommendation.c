@@ -13,7 +13,7 @@
 static const struct action_style {
     const char *title, *colour;
 } actions[] = {
-    {"keep", QK_INK_PLAIN},
+    {"keep", QK_INK_KEEP},
     {"restore", QK_INK_RESTORED},
     {"align", QK_INK_ALIGN},
     {"blend", QK_INK_FOURTH},

@@ -33,6 +33,7 @@ void qk_palette_set_diverging(struct qk_sheet *sheet, bool reversed);
 #define QK_INK_ALIGN "#56b4e9"
 /* heads and layers that nothing special is said of, guide lines, notes, cells without a value */
 #define QK_INK_PLAIN "#8f8f8f"
+#define QK_INK_KEEP  "#c4c4c4" /* lighter than every action's colour: without green-red vision purple is a grey */
 #define QK_INK_RULE  "#555555"
 #define QK_INK_FAINT "#777777"
 #define QK_INK_VOID  "#dcdcdc"

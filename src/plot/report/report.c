@@ -3,20 +3,20 @@
 
 #include <string.h>
 
-#include "builtin.h"
+#include "page_source.h"
 #include "report_data.h"
 #include "report_parts.h"
 
 static void add_style(const struct qk_report_page *page, struct qk_str *out)
 {
     (void)page;
-    qk_str_addn(out, qk_builtin_page_css.bytes, qk_builtin_page_css.len);
+    qk_str_addn(out, qk_page_source_css.bytes, qk_page_source_css.len);
 }
 
 static void add_script(const struct qk_report_page *page, struct qk_str *out)
 {
     (void)page;
-    qk_str_addn(out, qk_builtin_page_js.bytes, qk_builtin_page_js.len);
+    qk_str_addn(out, qk_page_source_js.bytes, qk_page_source_js.len);
 }
 
 static void add_data(const struct qk_report_page *page, struct qk_str *out)
@@ -97,7 +97,7 @@ enum qk_code qk_report_write(const struct qk_table *table, const struct qk_repor
                              struct qk_err *err)
 {
     const struct qk_report_page page = {table, options};
-    const char *at = qk_builtin_page_html.bytes, *open;
+    const char *at = qk_page_source_html.bytes, *open;
     while ((open = strstr(at, "{{")) != NULL) {
         const char *close = strstr(open, "}}");
         if (close == NULL) {
