@@ -244,6 +244,7 @@ static void add_attr_row(struct qk_str *out, const struct qk_node *node, const s
     qk_html_cell_text(out, attr->name);
     qk_html_cell_code(out, value.s != NULL ? value.s : "");
     qk_html_row_end(out);
+    qk_str_release(&value);
 }
 
 /* The run itself, and how each measurement was made: all attributes that are one value. */
