@@ -12,8 +12,8 @@
 #include "niah_options.h"
 #include "recommend_measure_answer.h"
 #include "recommend_measure_log.h"
+#include "recommend_measure_store.h"
 #include "run/measure.h"
-#include "store/store.h"
 
 enum { LOOK_DEPTHS = 8, N_TASKS = QK_N_NEEDLE_TASKS };
 /* Between the seed of the cases to choose by and that of the held-out ones. */
@@ -189,11 +189,29 @@ static void trim_lengths(struct measure_command *c)
     c->grid.n_lengths = n;
 }
 
+static enum qk_code tell_looks(const struct measure_command *c, const struct qk_measured_look *looks, size_t hardest,
+                               struct qk_err *err)
+{
+    struct qk_str text = {0};
+    for (size_t t = 0; t < N_TASKS; t++) {
+        qk_str_addf(&text, "%s%s %.0f to %.0f %%", t > 0 ? ", " : "", qk_needle_task_name((enum qk_needle_task)t),
+                    100 * looks[t].base, 100 * looks[t].tuned);
+    }
+    enum qk_code code = text.failed ? qk_fail_nomem(err, "tasks") : QK_OK;
+    if (code == QK_OK) {
+        qk_cli_notice(c->cli, "a look at %d documents a task: the answers' probability went from %s; %s is used",
+                      LOOK_DEPTHS, text.s, qk_needle_task_name((enum qk_needle_task)hardest));
+    }
+    qk_str_release(&text);
+    return code;
+}
+
 /* The task that fine-tuning hurt most, by a few documents of the shortest length. */
 static enum qk_code choose_task(struct measure_command *c, struct qk_err *err)
 {
     struct qk_niah_set sets[N_TASKS];
     struct qk_case_list lists[N_TASKS];
+    struct qk_measured_look looks[N_TASKS];
     const char *const *words;
     struct qk_arena *arena = qk_cli_arena(c->cli);
     size_t hardest;
@@ -208,10 +226,10 @@ static enum qk_code choose_task(struct measure_command *c, struct qk_err *err)
         QK_TRY(qk_niah_set_grid(&grid, c->ckpts[0]->path, NULL, arena, &sets[t], err));
         QK_TRY(qk_case_list_make(&sets[t], NULL, -1, arena, &lists[t], err));
     }
-    QK_TRY(qk_measure_hardest(&c->inputs[0], &c->inputs[1], N_TASKS, lists, c->pool, &hardest, err));
+    QK_TRY(qk_measure_hardest(&c->inputs[0], &c->inputs[1], N_TASKS, lists, c->pool, looks, &hardest, err));
     c->grid.n_tasks = 1;
     c->grid.tasks[0] = (enum qk_needle_task)hardest;
-    return QK_OK;
+    return tell_looks(c, looks, hardest, err);
 }
 
 static enum qk_code read_reasoning(struct measure_command *c, const char *option, struct qk_eval_set *ret,
@@ -268,24 +286,31 @@ static const struct qk_plan_unit *advised(const struct measure_command *c, const
     return NULL;
 }
 
-/* Scores and evidence of the run, and why. */
+/* Adds the scores and the evidence of the run to what was measured. */
 static enum qk_code explain(struct measure_command *c, struct qk_plan *plan, struct qk_err *err)
 {
-    struct qk_plan_unit *units = qk_arena_alloc(qk_cli_arena(c->cli), plan->n_units + 1, sizeof *units);
+    struct qk_arena *arena = qk_cli_arena(c->cli);
+    struct qk_plan_unit *units = qk_arena_alloc(arena, plan->n_units + 1, sizeof *units);
     if (units == NULL) {
         return qk_fail_nomem(err, "plan");
     }
     for (size_t u = 0; u < plan->n_units; u++) {
         const struct qk_plan_unit *seen = advised(c, &plan->units[u]);
         units[u] = plan->units[u];
-        if (seen != NULL) {
-            units[u].score = seen->score;
-            units[u].n_evidence = seen->n_evidence;
-            units[u].evidence = seen->evidence;
+        if (seen == NULL) {
+            continue;
         }
-        units[u].reason = units[u].action == QK_PLAN_KEEP
-                              ? "measured: changing it brought nothing beyond the noise, or cost too much reasoning"
-                              : "measured: part of the best variant that keeps reasoning";
+        size_t n = seen->n_evidence, own = units[u].n_evidence;
+        struct qk_plan_evidence *evidence = qk_arena_alloc(arena, n + own + 1, sizeof *evidence);
+        if (evidence == NULL) {
+            return qk_fail_nomem(err, "plan");
+        }
+        for (size_t i = 0; i < n + own; i++) {
+            evidence[i] = i < n ? seen->evidence[i] : units[u].evidence[i - n];
+        }
+        units[u].score = seen->score;
+        units[u].n_evidence = n + own;
+        units[u].evidence = evidence;
     }
     plan->units = units;
     return QK_OK;
@@ -294,8 +319,8 @@ static enum qk_code explain(struct measure_command *c, struct qk_plan *plan, str
 /* The command line out of what decides. */
 static enum qk_code add_provenance(struct measure_command *c, struct qk_plan *plan, struct qk_err *err)
 {
-    static const char *const deciding[] = {"max-reasoning-loss", "reasoning",    "reasoning-test", "units", "by",
-                                           "test-samples",       "budget-passes"};
+    static const char *const deciding[] = {"max-reasoning-loss", "reasoning",     "reasoning-test", "units", "by",
+                                           "test-samples",       "budget-passes", "budget-minutes"};
     struct qk_str line = {0};
     qk_str_addf(&line, "qkscope recommend --measure --base %s --tuned %s %s", c->inputs[0].name, c->inputs[1].name,
                 c->recall.words);
@@ -322,74 +347,6 @@ static enum qk_code write_plan(const struct measure_command *c, struct qk_err *e
     enum qk_code code = text.failed ? qk_fail_nomem(err, "plan")
                                     : qk_atomic_put(qk_cli_output(c->cli), qk_cli_force(c->cli), text.s, text.len, err);
     qk_str_release(&text);
-    return code;
-}
-
-/* ---- OUT.h5 ----------------------------------------------------------------------------------------------------- */
-
-static enum qk_code update_layers(struct measure_command *c, struct qk_err *err)
-{
-    struct qk_recommendation *r = &c->recommendation;
-    struct qk_recommended_layer *layers = qk_arena_alloc(qk_cli_arena(c->cli), r->n_layers + 1, sizeof *layers);
-    if (layers == NULL) {
-        return qk_fail_nomem(err, "plan");
-    }
-    for (size_t l = 0; l < r->n_layers; l++) {
-        layers[l] = r->layers[l];
-        layers[l].action = QK_PLAN_KEEP;
-    }
-    for (size_t u = 0; u < c->measurement.plan.n_units; u++) {
-        const struct qk_plan_unit *unit = &c->measurement.plan.units[u];
-        if (unit->action != QK_PLAN_KEEP && unit->layer < r->n_layers) {
-            layers[unit->layer].action = unit->action;
-        }
-    }
-    r->layers = layers;
-    r->plan = c->measurement.plan;
-    return qk_recommendation_add(r, &c->evidence, c->table, err);
-}
-
-static enum qk_code add_alone(struct measure_command *c, struct qk_table *table, struct qk_err *err)
-{
-    struct qk_node *group, *node;
-    struct qk_str text = {0};
-    QK_TRY(qk_measurement_prepare(table, &c->inputs[0], &c->inputs[1], c->measurement.plan.command, err));
-    QK_TRY(qk_table_group(table, "/recommend", &group, err));
-    QK_TRY(qk_node_attr_str(table, group, "checkpoint", c->inputs[1].name, err));
-    QK_TRY(qk_node_attr_str(table, group, "base", c->inputs[0].name, err));
-    QK_TRY(qk_node_attr_str(table, group, "basis", "measured", err));
-    QK_TRY(qk_table_array(table, "/recommend/plan", QK_TYPE_STR, 0, NULL, &node, err));
-    qk_plan_write(&c->measurement.plan, &text);
-    node->v.str[0] = text.failed ? NULL : qk_arena_strdup(table->arena, text.s);
-    qk_str_release(&text);
-    if (node->v.str[0] == NULL) {
-        return qk_fail_nomem(err, "plan");
-    }
-    QK_TRY(qk_node_attr_str(table, node, "title", "Plan", err));
-    QK_TRY(qk_node_attr_str(table, node, "units", "1", err));
-    QK_TRY(qk_node_attr_str(table, node, "long_name", "Plan", err));
-    return qk_node_attr_str(table, node, "definition", "plan.json, as restore --plan reads it", err);
-}
-
-static enum qk_code store(struct measure_command *c, struct qk_err *err)
-{
-    struct qk_table *own = NULL;
-    const char *path = qk_cli_value(c->cli, "store");
-    if (path == NULL) {
-        return QK_OK;
-    }
-    if (c->table == NULL) {
-        QK_TRY(qk_table_new(&own, err));
-    }
-    struct qk_table *table = own != NULL ? own : c->table;
-    enum qk_code code = own != NULL ? add_alone(c, own, err) : update_layers(c, err);
-    if (code == QK_OK) {
-        code = qk_measurement_add(&c->measurement, table, err);
-    }
-    if (code == QK_OK) {
-        code = qk_store_write(table, path, qk_cli_force(c->cli), err);
-    }
-    qk_table_free(own);
     return code;
 }
 
@@ -473,7 +430,7 @@ static enum qk_code run(struct measure_command *c, struct qk_err *err)
     QK_TRY(explain(c, &c->measurement.plan, err));
     QK_TRY(add_provenance(c, &c->measurement.plan, err));
     QK_TRY(write_plan(c, err));
-    QK_TRY(store(c, err));
+    QK_TRY(qk_measure_store(c->cli, c->table, &c->evidence, c->inputs, &c->measurement, &c->recommendation, err));
     qk_measure_log_remove(&c->log);
     return print_answer(c, err);
 }

@@ -204,19 +204,22 @@ enum qk_code qk_measure_log_add(struct qk_measure_log *log, const char *variant,
         qk_str_add_json_double(&line, outcome->logprob[i]);
     }
     qk_str_add(&line, "]}\n");
+    log->n_added++;
     return write_line(log, &line, err);
-}
-
-void qk_measure_log_hint(const struct qk_measure_log *log, struct qk_err *err)
-{
-    if (log->fd >= 0) {
-        qk_err_hint(err, "what was measured is in %s; the same command with --resume continues", log->path);
-    }
 }
 
 void qk_measure_log_remove(struct qk_measure_log *log)
 {
     if (log->path != NULL && unlink(log->path) != 0 && errno != ENOENT) {
         qk_cli_notice(log->cli, "%s could not be removed: %s", log->path, strerror(errno));
+    }
+}
+
+void qk_measure_log_hint(struct qk_measure_log *log, struct qk_err *err)
+{
+    if (log->fd >= 0 && log->n_lines + log->n_added == 0) {
+        qk_measure_log_remove(log);
+    } else if (log->fd >= 0) {
+        qk_err_hint(err, "what was measured is in %s; the same command with --resume continues", log->path);
     }
 }

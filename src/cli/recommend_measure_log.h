@@ -16,7 +16,7 @@ struct qk_measure_log {
     struct qk_cli *cli;
     const char *path; /* NULL: nothing is kept */
     int fd;           /* −1: not open */
-    size_t n_lines, n_used;
+    size_t n_lines, n_used, n_added;
     const struct qk_measure_log_line *lines;
 };
 
@@ -27,8 +27,8 @@ void qk_measure_log_close(struct qk_measure_log *log);
 bool qk_measure_log_find(struct qk_measure_log *log, const char *variant, struct qk_outcome *ret);
 enum qk_code qk_measure_log_add(struct qk_measure_log *log, const char *variant, const struct qk_outcome *outcome,
                                 struct qk_err *err) QK_CHECKED;
-/* The command failed: a hint says where the finished variants are. */
-void qk_measure_log_hint(const struct qk_measure_log *log, struct qk_err *err);
+/* The command failed: a hint says where the finished variants are; where there are none, the file goes. */
+void qk_measure_log_hint(struct qk_measure_log *log, struct qk_err *err);
 /* The output is there. */
 void qk_measure_log_remove(struct qk_measure_log *log);
 

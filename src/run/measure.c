@@ -82,6 +82,11 @@ static enum qk_code settle(void *ctx, const uint8_t *choice, struct qk_err *err)
     return QK_OK;
 }
 
+static enum qk_code note(void *ctx, const struct qk_search_decision *decision, struct qk_err *err)
+{
+    return qk_measure_note(ctx, decision, err);
+}
+
 /* Leaves time for the proof. */
 static bool is_late(void *ctx)
 {
@@ -153,10 +158,23 @@ static enum qk_code search(struct qk_measure_run *r, struct qk_search_result *re
                                   .ctx = r,
                                   .measure = measure,
                                   .settle = settle,
+                                  .decided = note,
                                   .is_late = is_late};
     QK_TRY(lay_modes(r, &p, err));
     QK_TRY(lay_starts(r, &p, err));
     return qk_measure_search(&p, r->arena, ret, err);
+}
+
+/* Where nothing was lost there is nothing to look for. */
+static enum qk_code skip(struct qk_measure_run *r, size_t tuned, struct qk_search_result *ret, struct qk_err *err)
+{
+    uint8_t *none = qk_arena_alloc(r->arena, r->units.n + 1, 1);
+    if (none == NULL) {
+        return qk_fail_nomem(err, "search");
+    }
+    *ret = (struct qk_search_result){.choice = none, .outcome = r->variants[tuned].outcome, .end = QK_SEARCH_SKIPPED};
+    qk_measure_tell(r, "nothing was lost: there is nothing to search for");
+    return QK_OK;
 }
 
 /* ---- held out --------------------------------------------------------------------------------------------------- */
@@ -204,11 +222,12 @@ static void tell_budget(struct qk_measure_run *r, const struct qk_case_list *hel
 {
     uint64_t tokens = qk_case_list_tokens(r->list), proof = qk_case_list_tokens(held_out);
     r->total = (qk_measure_n_controls() + r->options->budget) * tokens + HELD_OUT_VARIANTS * proof;
-    qk_measure_tell(r,
-                    "at most %zu forward passes of %llu tokens (%zu controls, %zu variants of %zu units), then %d of "
-                    "%llu tokens held out",
-                    qk_measure_n_controls() + r->options->budget, (unsigned long long)tokens, qk_measure_n_controls(),
-                    r->options->budget, r->units.n, HELD_OUT_VARIANTS, (unsigned long long)proof);
+    qk_measure_tell(
+        r,
+        "at most %zu forward passes of %llu tokens (%zu controls, %zu variants of %zu units; one more for a "
+        "step that is taken, which shortens those after it), then %d of %llu tokens held out",
+        qk_measure_n_controls() + r->options->budget, (unsigned long long)tokens, qk_measure_n_controls(),
+        r->options->budget, r->units.n, HELD_OUT_VARIANTS, (unsigned long long)proof);
 }
 
 static void tell_time(struct qk_measure_run *r)
@@ -226,8 +245,13 @@ static enum qk_code choose(struct qk_measure_run *r, const struct qk_case_list *
     QK_TRY(open_engine(r, m->calibration, err));
     tell_budget(r, held_out);
     QK_TRY(qk_measure_controls(r, &m->at, &m->verdict, err));
-    tell_time(r);
-    QK_TRY(search(r, &m->search, err));
+    if (m->verdict.cause == QK_CAUSE_NOTHING_LOST && !m->verdict.is_hinted) {
+        QK_TRY(skip(r, m->at.tuned, &m->search, err));
+    } else {
+        tell_time(r);
+        QK_TRY(search(r, &m->search, err));
+    }
+    QK_TRY(qk_measure_untried(r, &m->search, &m->untried, err));
     QK_TRY(qk_measure_choice(r, &r->units, m->search.choice, QK_STAGE_SEARCH, NULL, &m->at.plan, err));
     r->variants[m->at.plan].chosen = true;
     r->done = r->total - HELD_OUT_VARIANTS * qk_case_list_tokens(held_out);
@@ -255,6 +279,9 @@ static enum qk_code fill_plan(struct qk_measure_run *r, struct qk_measurement *m
     QK_TRY(sample_of(r, r->base->ckpt, &m->plan.base_sample, err));
     QK_TRY(sample_of(r, r->tuned->ckpt, &m->plan.tuned_sample, err));
     QK_TRY(qk_measure_plan_units(&r->units, m->search.choice, true, r->arena, &m->plan.units, &m->plan.n_units, err));
+    QK_TRY(qk_measure_explain(r, m, &m->plan.units, err));
+    m->n_steps = r->n_steps;
+    m->steps = r->steps;
     m->n = r->n;
     m->variants = r->variants;
     qk_measurement_json(m, &text);
@@ -274,6 +301,10 @@ static enum qk_code run(struct qk_measure_run *r, const struct qk_case_list *hel
     }
     if (r->options->exhaustive && r->units.n > MOST_EXHAUSTIVE) {
         return qk_fail(err, QK_EUSAGE, "--exhaustive: %zu units (expected at most %d)", r->units.n, MOST_EXHAUSTIVE);
+    }
+    if (r->options->exhaustive && (size_t)1 << r->units.n > r->options->budget) {
+        return qk_fail(err, QK_EUSAGE, "--exhaustive: %zu sets of %zu units (expected at most --budget-passes, %zu)",
+                       (size_t)1 << r->units.n, r->units.n, r->options->budget);
     }
     QK_TRY(choose(r, held_out, m, err));
     QK_TRY(open_engine(r, held_out, err));

@@ -96,16 +96,16 @@ static enum qk_code look(const struct qk_model *model, const struct qk_case_list
 }
 
 enum qk_code qk_measure_hardest(const struct qk_run_input *base, const struct qk_run_input *tuned, size_t n,
-                                const struct qk_case_list *lists, struct qk_pool *pool, size_t *ret, struct qk_err *err)
+                                const struct qk_case_list *lists, struct qk_pool *pool, struct qk_measured_look *looks,
+                                size_t *ret, struct qk_err *err)
 {
     double most = -INFINITY;
     size_t hardest = 0;
     for (size_t i = 0; i < n; i++) {
-        double of_base, of_tuned;
-        QK_TRY(look(base->model, &lists[i], pool, &of_base, err));
-        QK_TRY(look(tuned->model, &lists[i], pool, &of_tuned, err));
-        if (of_base - of_tuned >= most) {
-            most = of_base - of_tuned;
+        QK_TRY(look(base->model, &lists[i], pool, &looks[i].base, err));
+        QK_TRY(look(tuned->model, &lists[i], pool, &looks[i].tuned, err));
+        if (looks[i].base - looks[i].tuned >= most) {
+            most = looks[i].base - looks[i].tuned;
             hardest = i;
         }
     }

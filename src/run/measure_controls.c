@@ -83,40 +83,36 @@ static enum qk_code run_control(struct qk_measure_run *r, size_t i, size_t *ret,
 
 /* ---- verdict ---------------------------------------------------------------------------------------------------- */
 
-/* Of hits a − b: mean and standard error. */
-static struct qk_paired paired_hits(size_t n, const uint8_t *a, const uint8_t *b)
-{
-    double won = 0, lost = 0;
-    for (size_t i = 0; i < n; i++) {
-        won += a[i] > b[i];
-        lost += a[i] < b[i];
-    }
-    double mean = (won - lost) / (double)n;
-    return (struct qk_paired){mean, sqrt(fmax((won + lost) / (double)n - mean * mean, 0) / (double)n)};
-}
-
 static const struct qk_outcome *outcome_of(const struct qk_measure_run *r, size_t variant)
 {
     return variant == SIZE_MAX ? NULL : r->variants[variant].outcome;
 }
 
+/* Hits of a less those of b. */
+static double net(const struct qk_outcome *a, const struct qk_outcome *b)
+{
+    struct qk_gain gain = qk_recall_gain(a, b);
+    return (double)gain.won - (double)gain.lost;
+}
+
 static struct qk_cause_share share_of(const struct qk_outcome *o, const struct qk_outcome *base,
                                       const struct qk_outcome *tuned)
 {
-    if (o == NULL) {
-        return (struct qk_cause_share){NAN, NAN, NAN};
+    struct qk_cause_share s = {NAN, NAN, NAN};
+    double lost = net(base, tuned);
+    if (o != NULL && lost > 0) {
+        double back = net(o, tuned);
+        s.share = back / lost;
+        qk_wilson(fmin(fmax(back, 0), lost), lost, &s.lo, &s.hi);
     }
-    double lost = paired_hits(o->n_recall, base->hit, tuned->hit).mean;
-    struct qk_paired back = paired_hits(o->n_recall, o->hit, tuned->hit);
-    return (struct qk_cause_share){back.mean / lost, (back.mean - 1.96 * back.se) / lost,
-                                   (back.mean + 1.96 * back.se) / lost};
+    return s;
 }
 
 static enum qk_cause cause_of(const struct qk_verdict *v, const struct qk_outcome *qk, const struct qk_outcome *rest)
 {
     bool half = v->all_qk.share >= 0.5, less = false;
     if (qk != NULL && rest != NULL) {
-        struct qk_paired d = paired_hits(qk->n_recall, rest->hit, qk->hit);
+        struct qk_paired d = qk_paired_hits(qk->n_recall, rest->hit, qk->hit);
         less = d.mean > 1.96 * d.se && d.mean > 0.1 * (v->base - v->tuned);
     }
     return !half ? QK_CAUSE_NOT_QK : less ? QK_CAUSE_PARTLY : QK_CAUSE_QK;
@@ -124,7 +120,9 @@ static enum qk_cause cause_of(const struct qk_verdict *v, const struct qk_outcom
 
 static void add_share(struct qk_str *out, const char *what, const struct qk_cause_share *s)
 {
-    if (!isnan(s->share)) {
+    if (s->share <= 0) {
+        qk_str_addf(out, "%s brings back none of it (95 %% interval %.0f to %.0f).\n", what, 100 * s->lo, 100 * s->hi);
+    } else if (!isnan(s->share)) {
         qk_str_addf(out, "%s brings back %.0f %% of it (95 %% interval %.0f to %.0f).\n", what, 100 * s->share,
                     100 * s->lo, 100 * s->hi);
     }
@@ -133,15 +131,24 @@ static void add_share(struct qk_str *out, const char *what, const struct qk_caus
 static void add_words(struct qk_str *out, const struct qk_verdict *v)
 {
     static const char *const heads[QK_N_CAUSES] = {
-        [QK_CAUSE_NOTHING_LOST] = "No recall was lost on these cases beyond chance; there is nothing to repair.",
+        [QK_CAUSE_NOTHING_LOST] = "No recall was lost on these cases beyond chance.",
         [QK_CAUSE_QK] = "The drift of Q and K is enough to explain the loss: undoing it alone undoes the loss.",
         [QK_CAUSE_PARTLY] = "The drift of Q and K has a part in the loss, but is not its main cause: other weights "
                             "bring back clearly more.",
         [QK_CAUSE_NOT_QK] = "The drift of Q and K is not the main cause of the loss; restoring them will not undo it.",
     };
     qk_str_addf(out, "%s\n", heads[v->cause]);
-    qk_str_addf(out, "Recall fell from %.0f %% to %.0f %%.\n", 100 * v->base, 100 * v->tuned);
+    qk_str_addf(out,
+                v->cause == QK_CAUSE_NOTHING_LOST ? "Recall was %.0f %% and is %.0f %%.\n"
+                                                  : "Recall fell from %.0f %% to %.0f %%.\n",
+                100 * v->base, 100 * v->tuned);
     if (v->cause == QK_CAUSE_NOTHING_LOST) {
+        qk_str_add(out,
+                   v->is_hinted
+                       ? "But the answers have become less likely, beyond chance: harder cases (--tasks, --lengths) or "
+                         "more of them (--samples) would tell whether anything is lost.\n"
+                       : "There is nothing to repair; harder cases (--tasks, --lengths) or more of them (--samples) "
+                         "might show a smaller loss.\n");
         return;
     }
     add_share(out, "Restoring Q and K of the softmax layers", &v->softmax_qk);
@@ -177,6 +184,8 @@ static enum qk_code judge(struct qk_measure_run *r, const size_t places[N_PLACES
     double both = (double)(lost.won + lost.lost);
     v->cause =
         (double)lost.won - (double)lost.lost <= 1.96 * sqrt(both) ? QK_CAUSE_NOTHING_LOST : cause_of(v, qk, rest);
+    v->is_hinted = v->cause == QK_CAUSE_NOTHING_LOST && lost.probability.mean >= 0.01 &&
+                   lost.probability.mean > 1.96 * lost.probability.se;
     add_words(&text, v);
     v->text = text.failed ? NULL : qk_arena_strdup(r->arena, text.s);
     qk_str_release(&text);

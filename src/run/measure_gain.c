@@ -19,6 +19,25 @@ struct qk_paired qk_paired_probability(size_t n, const double *a, const double *
     return p;
 }
 
+struct qk_paired qk_paired_hits(size_t n, const uint8_t *a, const uint8_t *b)
+{
+    double won = 0, lost = 0;
+    for (size_t i = 0; i < n; i++) {
+        won += a[i] > b[i];
+        lost += a[i] < b[i];
+    }
+    double mean = (won - lost) / (double)n;
+    return (struct qk_paired){mean, sqrt(fmax((won + lost) / (double)n - mean * mean, 0) / (double)n)};
+}
+
+void qk_paired_interval(size_t n, size_t won, size_t lost, double *ret_lo, double *ret_hi)
+{
+    double of = (double)n + 2, d = ((double)won - (double)lost) / of;
+    double half = 1.959963984540054 * sqrt(fmax(((double)won + (double)lost + 1) / of - d * d, 0) / of);
+    *ret_lo = fmax(d - half, -1);
+    *ret_hi = fmin(d + half, 1);
+}
+
 static void count_hits(size_t n, const uint8_t *a, const uint8_t *b, size_t *won, size_t *lost)
 {
     *won = *lost = 0;

@@ -62,6 +62,7 @@ enum qk_code qk_search_take(struct qk_search_state *s, const uint8_t *choice, bo
     }
     if (s->n_measured >= s->p->budget || (s->n_measured > 0 && s->p->is_late != NULL && s->p->is_late(s->p->ctx))) {
         s->spent = true;
+        s->late = s->n_measured < s->p->budget;
         *ret = r;
         return QK_OK;
     }
@@ -110,9 +111,20 @@ bool qk_search_is_better(const struct qk_search_state *s, const struct qk_search
     return gain.probability.mean >= QK_SEARCH_LEAST_GAIN && qk_gain_is_real(&gain);
 }
 
-enum qk_code qk_search_stand_at(struct qk_search_state *s, const struct qk_search_record *r, struct qk_err *err)
+enum qk_code qk_search_stand_at(struct qk_search_state *s, enum qk_search_why why, const struct qk_search_record *r,
+                                struct qk_err *err)
 {
+    bool from_here = why == QK_SEARCH_TAKES || why == QK_SEARCH_DROPS;
+    struct qk_search_decision decision = {
+        .why = why,
+        .choice = r->choice,
+        .recall = r->recall,
+        .gain = qk_recall_gain(r->outcome, from_here ? s->best.outcome : s->tuned.outcome),
+        .loss = qk_reasoning_loss(r->outcome, s->tuned.outcome)};
     s->best = *r;
+    if (s->p->decided != NULL) {
+        QK_TRY(s->p->decided(s->p->ctx, &decision, err));
+    }
     return s->p->settle == NULL ? QK_OK : s->p->settle(s->p->ctx, r->choice, err);
 }
 

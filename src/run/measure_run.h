@@ -29,6 +29,8 @@ struct qk_measure_run {
     struct qk_measure_units units;  /* those of the search */
     size_t n, cap;
     struct qk_measured_variant *variants;
+    size_t n_steps, cap_steps;
+    struct qk_measured_step *steps;
     const uint8_t *settled; /* choice to be remembered before the next variant is run; NULL = none */
     /* progress, in tokens */
     const struct qk_progress *outer;
@@ -51,6 +53,16 @@ uint8_t *qk_measure_uniform(struct qk_measure_run *r, const struct qk_measure_un
                             size_t mode);
 /* A line for the user. */
 void qk_measure_tell(struct qk_measure_run *r, const char *fmt, ...) QK_PRINTF(2, 3);
+
+/* Keeps a decision of the search and tells it. (measure_account.c) */
+enum qk_code qk_measure_note(struct qk_measure_run *r, const struct qk_search_decision *decision,
+                             struct qk_err *err) QK_CHECKED;
+/* "3, 4": the units of the search that were in no variant; "" for none. */
+enum qk_code qk_measure_untried(struct qk_measure_run *r, const struct qk_search_result *search, const char **ret,
+                                struct qk_err *err) QK_CHECKED;
+/* Gives the plan's units, one for every unit of the search, reasons and evidence. */
+enum qk_code qk_measure_explain(struct qk_measure_run *r, const struct qk_measurement *m,
+                                const struct qk_plan_unit **units, struct qk_err *err) QK_CHECKED;
 
 /* Base, tuned and the controls, and what they say. (measure_controls.c) */
 enum qk_code qk_measure_controls(struct qk_measure_run *r, struct qk_measured_places *places,

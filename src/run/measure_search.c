@@ -96,7 +96,7 @@ static enum qk_code walk(struct qk_search_state *s, const struct qk_search_recor
         return qk_fail_nomem(err, "search");
     }
     memcpy(effects, s->effects, n * sizeof *effects);
-    QK_TRY(qk_search_stand_at(s, from, err));
+    QK_TRY(qk_search_stand_at(s, QK_SEARCH_BEGINS, from, err));
     bool dear = s->p->max_loss > 0 && isfinite(s->p->max_loss);
     for (size_t phase = dear ? 0 : 1; phase < 2; phase++) {
         s->price = phase == 0 ? price_of(s) : 0;
@@ -130,8 +130,18 @@ static struct qk_search_record best_start(const struct qk_search_state *s)
     return best;
 }
 
-/* From nothing, then from the best start. The first start, the simple rule, gives way to what is better beyond the
- * noise, or no worse in either way. */
+/* The first start, the simple rule, gives way to what is better beyond the noise, or no worse in either way. */
+static enum qk_code conclude(struct qk_search_state *s, const struct qk_search_record *best, struct qk_err *err)
+{
+    const struct qk_search_record *rule = s->p->n_starts > 0 ? qk_search_find(s, s->p->starts) : NULL;
+    bool holds = rule != NULL && rule->outcome != NULL && qk_search_is_allowed(s, rule) && is_gain(rule, &s->tuned);
+    if (holds && !is_gain(best, rule) && !(best->recall >= rule->recall && best->loss <= rule->loss)) {
+        return qk_search_stand_at(s, QK_SEARCH_RULES, rule, err);
+    }
+    return qk_search_stand_at(s, QK_SEARCH_ENDS, best, err);
+}
+
+/* From nothing, then from the best start. */
 static enum qk_code walk_all(struct qk_search_state *s, struct qk_err *err)
 {
     struct qk_search_record start = best_start(s);
@@ -143,34 +153,31 @@ static enum qk_code walk_all(struct qk_search_state *s, struct qk_err *err)
     } else if (is_gain(&start, &best)) {
         best = start;
     }
-    const struct qk_search_record *rule = s->p->n_starts > 0 ? qk_search_find(s, s->p->starts) : NULL;
-    bool holds = rule != NULL && rule->outcome != NULL && qk_search_is_allowed(s, rule);
-    if (holds && !is_gain(&best, rule) && !(best.recall >= rule->recall && best.loss <= rule->loss)) {
-        best = is_gain(rule, &s->tuned) ? *rule : best;
-    }
-    return qk_search_stand_at(s, &best, err);
+    return conclude(s, &best, err);
 }
 
 /* ---- every set -------------------------------------------------------------------------------------------------- */
 
 static enum qk_code run_all(struct qk_search_state *s, struct qk_err *err)
 {
-    struct qk_search_record r;
+    struct qk_search_record r, best = s->tuned;
     uint8_t *choice = qk_arena_alloc(s->arena, s->p->n_units + 1, 1);
     if (choice == NULL) {
         return qk_fail_nomem(err, "search");
+    }
+    if (s->p->n_starts > 0) {
+        QK_TRY(qk_search_take(s, s->p->starts, true, &r, err));
     }
     for (size_t set = 1; set < (size_t)1 << s->p->n_units; set++) {
         for (size_t u = 0; u < s->p->n_units; u++) {
             choice[u] = set >> u & 1;
         }
         QK_TRY(qk_search_take(s, choice, false, &r, err));
-        if (qk_search_is_better(s, &r) ||
-            (r.outcome != NULL && qk_search_is_allowed(s, &r) && r.recall > s->best.recall)) {
-            s->best = r;
+        if (r.outcome != NULL && qk_search_is_allowed(s, &r) && r.recall > best.recall && is_gain(&r, &s->tuned)) {
+            best = r;
         }
     }
-    return QK_OK;
+    return conclude(s, &best, err);
 }
 
 /* ---- the search ------------------------------------------------------------------------------------------------- */
@@ -193,6 +200,18 @@ static enum qk_code begin(struct qk_search_state *s, struct qk_err *err)
     return QK_OK;
 }
 
+/* NULL: out of memory. */
+static const bool *tried_units(const struct qk_search_state *s)
+{
+    bool *tried = qk_arena_alloc(s->arena, s->p->n_units + 1, sizeof *tried);
+    for (size_t i = 0; tried != NULL && i < s->n_records; i++) {
+        for (size_t u = 0; u < s->p->n_units; u++) {
+            tried[u] |= s->records[i].choice[u] != 0 && s->records[i].outcome != NULL;
+        }
+    }
+    return tried;
+}
+
 enum qk_code qk_measure_search(const struct qk_search_problem *problem, struct qk_arena *arena,
                                struct qk_search_result *ret, struct qk_err *err)
 {
@@ -208,18 +227,22 @@ enum qk_code qk_measure_search(const struct qk_search_problem *problem, struct q
     *ret = (struct qk_search_result){.choice = s.best.choice,
                                      .outcome = s.best.outcome,
                                      .n_measured = s.n_measured,
-                                     .end = s.spent               ? QK_SEARCH_BUDGET
+                                     .tried = tried_units(&s),
+                                     .end = s.late                ? QK_SEARCH_TIME
+                                            : s.spent             ? QK_SEARCH_BUDGET
                                             : problem->exhaustive ? QK_SEARCH_ALL
                                                                   : QK_SEARCH_CONVERGED};
-    return QK_OK;
+    return ret->tried == NULL ? qk_fail_nomem(err, "search") : QK_OK;
 }
 
 const char *qk_search_end_text(enum qk_search_end end)
 {
-    static const char *const texts[] = {
+    static const char *const texts[QK_N_SEARCH_ENDS] = {
         [QK_SEARCH_CONVERGED] = "nothing that was left to try is better beyond the noise",
         [QK_SEARCH_BUDGET] = "the budget was spent",
+        [QK_SEARCH_TIME] = "the time was up",
         [QK_SEARCH_ALL] = "every set of units was measured",
+        [QK_SEARCH_SKIPPED] = "not needed, since nothing was lost",
     };
     return texts[end];
 }

@@ -30,7 +30,7 @@ struct qk_search_state {
     bool *known;                         /* (n_units, n_modes) measured */
     bool *cannot;                        /* (n_units, n_modes) there is no such variant */
     double price;                        /* recall that a step must win for all of max_loss */
-    bool spent;
+    bool spent, late;                    /* late: of the two ways to be spent, time */
 };
 
 bool qk_search_is_allowed(const struct qk_search_state *s, const struct qk_search_record *r);
@@ -43,7 +43,7 @@ enum qk_code qk_search_take(struct qk_search_state *s, const uint8_t *choice, bo
 double qk_search_worth(const struct qk_search_state *s, double recall, double loss);
 /* Allowed, and better than where the search stands. */
 bool qk_search_is_better(const struct qk_search_state *s, const struct qk_search_record *r);
-enum qk_code qk_search_stand_at(struct qk_search_state *s, const struct qk_search_record *r,
+enum qk_code qk_search_stand_at(struct qk_search_state *s, enum qk_search_why why, const struct qk_search_record *r,
                                 struct qk_err *err) QK_CHECKED;
 
 size_t qk_search_cell(const struct qk_search_state *s, size_t unit, size_t mode);

@@ -131,7 +131,7 @@ enum qk_code qk_search_step(struct qk_search_state *s, uint8_t *choice, bool *re
     size_t failed = 0;
     *ret_moved = best.outcome != NULL;
     if (*ret_moved) {
-        return qk_search_stand_at(s, &best, err);
+        return qk_search_stand_at(s, QK_SEARCH_TAKES, &best, err);
     }
     while (failed < 2 * TRIES && !s->spent) {
         struct move moves[TRIES];
@@ -156,7 +156,7 @@ enum qk_code qk_search_step(struct qk_search_state *s, uint8_t *choice, bool *re
         failed += n;
         if (best.outcome != NULL) {
             *ret_moved = true;
-            return qk_search_stand_at(s, &best, err);
+            return qk_search_stand_at(s, QK_SEARCH_TAKES, &best, err);
         }
     }
     return QK_OK;
@@ -180,7 +180,7 @@ enum qk_code qk_search_go_back(struct qk_search_state *s, uint8_t *choice, struc
         qk_search_learn(s, u, s->best.choice[u],
                         (struct qk_search_effect){s->best.recall - r.recall, s->best.loss - r.loss});
         if (!qk_gain_is_real(&loss) && r.loss <= s->best.loss && loss.probability.mean <= 0.5 * loss.probability.se) {
-            QK_TRY(qk_search_stand_at(s, &r, err));
+            QK_TRY(qk_search_stand_at(s, QK_SEARCH_DROPS, &r, err));
         }
     }
     return QK_OK;

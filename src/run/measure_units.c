@@ -111,26 +111,45 @@ enum qk_code qk_measure_plan_units(const struct qk_measure_units *units, const u
     return QK_OK;
 }
 
-static void add_unit(const struct qk_measure_unit *unit, size_t mode, struct qk_str *out)
+void qk_measure_unit_text(const struct qk_measure_unit *unit, struct qk_str *out)
 {
     qk_str_addf(out, "%zu", unit->layer);
     if (unit->group != SIZE_MAX) {
         qk_str_addf(out, ".%zu", unit->group);
     }
-    qk_str_addf(out, " %s", modes[mode].label);
+}
+
+/* Groups from u on that are one layer, in one mode that treats every row alike; 1: the unit stands alone. An alignment
+ * looks at a group at a time. */
+static size_t alike(const struct qk_measure_units *units, const uint8_t *choice, size_t u)
+{
+    size_t n = 1, layer = units->units[u].layer;
+    if (units->units[u].group != 0 || modes[choice[u]].action == QK_PLAN_ALIGN) {
+        return 1;
+    }
+    for (; u + n < units->n && units->units[u + n].layer == layer; n++) {
+        if (choice[u + n] != choice[u]) {
+            return 1;
+        }
+    }
+    return n;
 }
 
 void qk_measure_choice_text(const struct qk_measure_units *units, const uint8_t *choice, struct qk_str *out)
 {
     bool any = false;
-    for (size_t u = 0; u < units->n; u++) {
+    for (size_t u = 0, n; u < units->n; u += n) {
+        struct qk_measure_unit unit = units->units[u];
+        n = alike(units, choice, u);
         if (choice[u] != 0) {
+            unit.group = n > 1 ? SIZE_MAX : unit.group;
             qk_str_add(out, any ? ", " : "");
-            add_unit(&units->units[u], choice[u], out);
+            qk_measure_unit_text(&unit, out);
+            qk_str_addf(out, " %s", modes[choice[u]].label);
             any = true;
         }
     }
-    qk_str_add(out, any ? "" : "nothing");
+    qk_str_add(out, any ? "" : QK_MEASURE_NOTHING);
 }
 
 uint64_t qk_measure_text_signature(const char *text)

@@ -38,7 +38,12 @@ enum qk_code qk_measure_units_of(const struct qk_model *model, bool all, bool by
 enum qk_code qk_measure_plan_units(const struct qk_measure_units *units, const uint8_t *choice, bool with_kept,
                                    struct qk_arena *arena, const struct qk_plan_unit **ret, size_t *ret_n,
                                    struct qk_err *err) QK_CHECKED;
-/* "5 restore, 1.0 blend 0.25"; "nothing" for an empty choice. */
+/* The text of an empty choice. */
+#define QK_MEASURE_NOTHING "nothing"
+/* "5", "1.0" */
+void qk_measure_unit_text(const struct qk_measure_unit *unit, struct qk_str *out);
+/* "5 restore, 1.0 blend 0.25"; "nothing" for an empty choice. Groups that make up a layer and are all put back alike
+ * are written as the layer, which is the same weights. */
 void qk_measure_choice_text(const struct qk_measure_units *units, const uint8_t *choice, struct qk_str *out);
 /* Which weights a choice has, layer by layer (outcomes.h): (n_layers + 1), zeroed by the caller. */
 void qk_measure_choice_signature(const struct qk_measure_units *units, const uint8_t *choice, uint64_t *signature);

@@ -13,14 +13,16 @@
 #include "run/measure_search.h"
 
 enum { UNITS = 4, MODES = 4, CHOICES = MODES * MODES * MODES * MODES, RECALL = 200, REASONING = 400 };
+enum { MOST_DECIDED = 64 };
 enum { RESTORE = 1, HALF = 2, BROKEN = 3 };
 
 /* Every case has a difficulty; a choice says the answer of those easier than its strength. */
 struct world {
-    double gain[UNITS], cost[UNITS]; /* of restoring; half of a gain and a fifth of a cost for HALF */
-    double synergy;                  /* gained once units 0 and 1 are both changed */
-    size_t n_calls, n_settled;
+    double gain[UNITS], cost[UNITS];                  /* of restoring; half of a gain and a fifth of a cost for HALF */
+    double synergy;                                   /* gained once units 0 and 1 are both changed */
+    size_t n_calls, n_settled, n_decided, late_after; /* late_after: calls until the time is up; 0: never */
     uint8_t last_settled[UNITS];
+    struct qk_search_decision decided[MOST_DECIDED];
     struct qk_arena *arena;
 };
 
@@ -73,6 +75,21 @@ static enum qk_code settle(void *ctx, const uint8_t *choice, struct qk_err *err)
     return QK_OK;
 }
 
+static enum qk_code decided(void *ctx, const struct qk_search_decision *decision, struct qk_err *err)
+{
+    struct world *w = ctx;
+    (void)err;
+    assert_true(w->n_decided < MOST_DECIDED);
+    w->decided[w->n_decided++] = *decision;
+    return QK_OK;
+}
+
+static bool is_late(void *ctx)
+{
+    const struct world *w = ctx;
+    return w->late_after > 0 && w->n_calls >= w->late_after;
+}
+
 static const bool all_offered[UNITS * MODES] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 static const bool singles[MODES] = {0, 0, 1, 1};
 static const double shares[MODES] = {0, 1, 0.5, 0.5}, loss_shares[MODES] = {0, 1, 0.2, 0.2};
@@ -93,7 +110,9 @@ static struct qk_search_problem problem(struct world *w)
                                       .starts = rule,
                                       .ctx = w,
                                       .measure = measure,
-                                      .settle = settle};
+                                      .settle = settle,
+                                      .decided = decided,
+                                      .is_late = is_late};
 }
 
 static double recall_of(const struct world *w, const uint8_t *choice)
@@ -123,7 +142,7 @@ static struct qk_search_result search(const struct qk_search_problem *p, struct 
 {
     struct qk_search_result result;
     struct qk_err err = {0};
-    w->n_calls = w->n_settled = 0;
+    w->n_calls = w->n_settled = w->n_decided = 0;
     enum qk_code code = qk_measure_search(p, w->arena, &result, &err);
     if (code != QK_OK) {
         fail_msg("%s", err.text);
@@ -289,6 +308,97 @@ static void every_set(void **state)
     qk_arena_free(w.arena);
 }
 
+/* Of every set, too, a plan is what is better than nothing, and the rule is kept unless something is better. */
+static void every_set_and_the_noise(void **state)
+{
+    static const uint8_t none[UNITS];
+    struct world w = open_world();
+    (void)state;
+    w.gain[2] = w.gain[3] = 0.003;
+    struct qk_search_problem p = problem(&w);
+    p.exhaustive = true;
+    struct qk_search_result r = search(&p, &w);
+    assert_memory_equal(r.choice, none, UNITS);
+    w.gain[2] = w.gain[3] = 0.2;
+    w.gain[1] = 0.004;
+    w.cost[1] = 0.001;
+    r = search(&p, &w);
+    assert_memory_equal(r.choice, rule, UNITS);
+    assert_int_equal(w.decided[w.n_decided - 1].why, QK_SEARCH_RULES);
+    assert_int_equal(r.n_measured, 1 << UNITS);
+    qk_arena_free(w.arena);
+}
+
+/* Every decision tells where the search stands, and the last is the result; steps are worth what they are said to be.
+ */
+static void decisions_lead_to_the_result(void **state)
+{
+    static const uint8_t none[UNITS];
+    struct world w = open_world();
+    size_t n_taken = 0;
+    (void)state;
+    w.gain[0] = 0.3;
+    w.gain[1] = 0.1;
+    w.gain[2] = 0.2;
+    w.cost[3] = 0.004;
+    struct qk_search_problem p = problem(&w);
+    struct qk_search_result r = search(&p, &w);
+    const struct qk_search_decision *last = &w.decided[w.n_decided - 1];
+    assert_int_equal(w.decided[0].why, QK_SEARCH_BEGINS);
+    assert_memory_equal(w.decided[0].choice, none, UNITS);
+    assert_true(w.decided[0].gain.probability.mean == 0 && w.decided[0].loss.expected == 0);
+    for (size_t i = 1; i < w.n_decided; i++) {
+        const struct qk_search_decision *d = &w.decided[i], *from = &w.decided[i - 1];
+        bool step = d->why == QK_SEARCH_TAKES || d->why == QK_SEARCH_DROPS;
+        double over = d->recall - (step ? from->recall : w.decided[0].recall);
+        assert_true(fabs(d->gain.probability.mean - over) < 1e-12);
+        assert_true(d->why != QK_SEARCH_TAKES || (over >= 0.01 && d->loss.cautious <= p.max_loss));
+        n_taken += d->why == QK_SEARCH_TAKES;
+    }
+    assert_true(n_taken >= 2);
+    assert_true(last->why == QK_SEARCH_ENDS || last->why == QK_SEARCH_RULES);
+    assert_memory_equal(last->choice, r.choice, UNITS);
+    for (size_t u = 0; u < UNITS; u++) {
+        assert_true(r.tried[u]);
+    }
+    qk_arena_free(w.arena);
+}
+
+/* What an end that came early left out is known, and what ended it. */
+static void tells_what_was_not_tried(void **state)
+{
+    struct world w = open_world();
+    (void)state;
+    for (size_t u = 0; u < UNITS; u++) {
+        w.gain[u] = 0.1;
+    }
+    struct qk_search_problem p = problem(&w);
+    p.budget = 3; /* tuned, the rule (2 and 3), one unit alone */
+    struct qk_search_result r = search(&p, &w);
+    assert_true(r.tried[0] && !r.tried[1] && r.tried[2] && r.tried[3]);
+    assert_int_equal(r.end, QK_SEARCH_BUDGET);
+    p.budget = 100;
+    w.late_after = 2;
+    r = search(&p, &w);
+    assert_true(!r.tried[0] && !r.tried[1] && r.tried[2] && r.tried[3]);
+    assert_int_equal(r.end, QK_SEARCH_TIME);
+    qk_arena_free(w.arena);
+}
+
+/* By hand, half a case in each cell: 0 of 16 differ: ±1.96 √(1 / 18 / 18); 10 won and 4 lost of 100: 6 / 102 ± 1.96
+ * √((15 / 102 − (6 / 102)²) / 102). */
+static void paired_interval_by_hand(void **state)
+{
+    double lo, hi;
+    (void)state;
+    qk_paired_interval(16, 0, 0, &lo, &hi);
+    assert_true(fabs(hi - 0.1088869) < 1e-6 && lo == -hi);
+    qk_paired_interval(100, 10, 4, &lo, &hi);
+    assert_true(fabs(lo - -0.0147164) < 1e-6 && fabs(hi - 0.1323634) < 1e-6);
+    qk_paired_interval(1, 1, 0, &lo, &hi);
+    assert_true(lo >= -1 && hi == 1);
+}
+
 static void without_reasoning(void **state)
 {
     struct qk_outcome a = {.n_recall = 0}, b = {.n_recall = 0};
@@ -330,6 +440,10 @@ int main(void)
         cmocka_unit_test(drops_what_is_worth_nothing),
         cmocka_unit_test(ends_with_its_budget),
         cmocka_unit_test(every_set),
+        cmocka_unit_test(every_set_and_the_noise),
+        cmocka_unit_test(decisions_lead_to_the_result),
+        cmocka_unit_test(tells_what_was_not_tried),
+        cmocka_unit_test(paired_interval_by_hand),
         cmocka_unit_test(without_reasoning),
         cmocka_unit_test(paired_by_hand),
     };

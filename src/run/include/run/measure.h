@@ -74,10 +74,10 @@ struct qk_measured_rate qk_measured_recall(const struct qk_outcome *o);
 struct qk_measured_rate qk_measured_reasoning(const struct qk_outcome *o);
 struct qk_measured_rate qk_measured_at(const struct qk_outcome *o, const struct qk_case_list *list, size_t length);
 
-/* Where the lost recall comes from, on the calibration cases. Shares are of base less tuned, with 95 % intervals of the
- * paired difference (normal); NaN where a control could not be run. */
+/* Where the lost recall comes from, on the calibration cases. Shares are of the hits that were lost (net), with
+ * Wilson's 95 % interval over those, the share taken as 0 to 1 for it; NaN where a control could not be run. */
 enum qk_cause {
-    QK_CAUSE_NOTHING_LOST, /* tuned is not below base beyond chance (McNemar) */
+    QK_CAUSE_NOTHING_LOST, /* tuned has not fewer hits than base beyond chance (McNemar) */
     QK_CAUSE_QK,           /* all Q/K restored brings back half or more, and not clearly less than everything else
                             * restored does (beyond 1.96 standard errors and a tenth of the loss) */
     QK_CAUSE_PARTLY,       /* half or more, but the rest brings back clearly more */
@@ -90,6 +90,8 @@ struct qk_cause_share {
 struct qk_verdict {
     enum qk_cause cause;
     double base, tuned; /* recall */
+    bool is_hinted;     /* nothing lost by the hits, but the answers' probability fell by a point or more, beyond 1.96
+                         * standard errors: there is something to search for */
     struct qk_cause_share softmax_qk, all_qk, all_but_qk;
     double all_qk_reasoning_loss; /* share; NaN without reasoning */
     const char *text;             /* sentences, one a line */
@@ -100,6 +102,13 @@ struct qk_measured_places {
     size_t base, tuned, rule, plan; /* rule: Q/K of all softmax layers restored */
 };
 
+/* A decision of the search; variant: the choice's text. */
+struct qk_measured_step {
+    struct qk_search_decision decision;
+    const char *variant;
+};
+const char *qk_search_why_text(enum qk_search_why why); /* "begins at" "takes" … */
+
 struct qk_measurement {
     const struct qk_case_list *calibration, *held_out;
     size_t n;
@@ -107,6 +116,9 @@ struct qk_measurement {
     struct qk_measured_places at, held; /* calibration and held-out */
     struct qk_plan plan;                /* units and measured; base, tuned; provenance is the caller's */
     struct qk_search_result search;
+    size_t n_steps;
+    const struct qk_measured_step *steps;
+    const char *untried; /* "3, 4": units that no variant changed; "" for none */
     struct qk_verdict verdict;
     bool rule_is_best; /* the plan is the paper's set */
 };
@@ -115,11 +127,15 @@ struct qk_measurement {
 enum qk_code qk_measure_config(const struct qk_run_input *base, const struct qk_run_input *tuned,
                                const struct qk_case_list *calibration, const struct qk_case_list *held_out,
                                char ret[65], struct qk_err *err) QK_CHECKED;
+/* Mean probability of the answers. */
+struct qk_measured_look {
+    double base, tuned;
+};
 /* The place of the list on which the tuned checkpoint lost most of the base's mean probability of the answers; the
- * later of equal ones. */
+ * later of equal ones. looks: (n), each list's. */
 enum qk_code qk_measure_hardest(const struct qk_run_input *base, const struct qk_run_input *tuned, size_t n,
-                                const struct qk_case_list *lists, struct qk_pool *pool, size_t *ret,
-                                struct qk_err *err) QK_CHECKED;
+                                const struct qk_case_list *lists, struct qk_pool *pool, struct qk_measured_look *looks,
+                                size_t *ret, struct qk_err *err) QK_CHECKED;
 /* Memory from arena. */
 enum qk_code qk_measure(const struct qk_run_input *base, const struct qk_run_input *tuned,
                         const struct qk_case_list *calibration, const struct qk_case_list *held_out,

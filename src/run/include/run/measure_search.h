@@ -25,6 +25,9 @@
  * fixed beforehand (starts) are held by the expected loss. Where the tuned model's answers have a mean probability of
  * less than half its hits (long answers that could be worded in many ways), the hits alone count, with the error √(won
  * + lost + 1) / n.
+ *
+ * Exhaustive: every set of units, each restored or not; of the allowed ones that with the highest recall, if it is
+ * better than the tuned weights. The first start is held as above.
  */
 #ifndef QK_RUN_MEASURE_SEARCH_H
 #define QK_RUN_MEASURE_SEARCH_H
@@ -41,6 +44,11 @@
 struct qk_paired {
     double mean, se;
 };
+/* Of hits. */
+struct qk_paired qk_paired_hits(size_t n, const uint8_t *a, const uint8_t *b);
+/* Its 95 % interval, which is none too narrow where few cases or none differ: Wald's, with half a case added to each
+ * cell of the table (Agresti & Min, Statistics in Medicine 24, 2005, 729). won: a alone hits; lost: b alone. */
+void qk_paired_interval(size_t n, size_t won, size_t lost, double *ret_lo, double *ret_hi);
 struct qk_paired qk_paired_probability(size_t n, const double *logprob_a, const double *logprob_b);
 
 /* Recall of a over b. */
@@ -58,6 +66,23 @@ struct qk_reasoning_loss {
     double expected, cautious;
 };
 struct qk_reasoning_loss qk_reasoning_loss(const struct qk_outcome *o, const struct qk_outcome *tuned);
+
+/* Where the search stands now, and by what. */
+enum qk_search_why {
+    QK_SEARCH_BEGINS, /* a walk starts here */
+    QK_SEARCH_TAKES,  /* better than where it stood */
+    QK_SEARCH_DROPS,  /* units set back: no worse than where it stood */
+    QK_SEARCH_ENDS,   /* the choice: the best that was found */
+    QK_SEARCH_RULES,  /* the choice: the first start, since nothing is better beyond the noise */
+    QK_N_SEARCH_WHYS
+};
+struct qk_search_decision {
+    enum qk_search_why why;
+    const uint8_t *choice;         /* (n_units), valid as long as the arena */
+    double recall;                 /* mean probability of the answers */
+    struct qk_gain gain;           /* over where it stood; over the tuned weights at a walk's start and at the end */
+    struct qk_reasoning_loss loss; /* against the tuned weights */
+};
 
 struct qk_search_problem {
     size_t n_units, n_modes;
@@ -79,14 +104,24 @@ struct qk_search_problem {
     bool (*is_late)(void *ctx);
     /* The search stands at a measured choice now; NULL = nobody cares. */
     enum qk_code (*settle)(void *ctx, const uint8_t *choice, struct qk_err *err);
+    /* Every decision, as it falls. May be NULL. */
+    enum qk_code (*decided)(void *ctx, const struct qk_search_decision *decision, struct qk_err *err);
 };
 
-enum qk_search_end { QK_SEARCH_CONVERGED, QK_SEARCH_BUDGET, QK_SEARCH_ALL };
+enum qk_search_end {
+    QK_SEARCH_CONVERGED,
+    QK_SEARCH_BUDGET,
+    QK_SEARCH_TIME,
+    QK_SEARCH_ALL,
+    QK_SEARCH_SKIPPED, /* no search: there was nothing to search for */
+    QK_N_SEARCH_ENDS
+};
 
 struct qk_search_result {
     const uint8_t *choice; /* (n_units) */
     const struct qk_outcome *outcome;
     size_t n_measured;
+    const bool *tried; /* (n_units) measured alone, or together with others */
     enum qk_search_end end;
 };
 const char *qk_search_end_text(enum qk_search_end end);
