@@ -78,10 +78,10 @@ def execute(notebooks, tree, directory):
     from jupyter_client.manager import AsyncKernelManager
     from nbclient.exceptions import CellExecutionError
 
-    async def one(path):
+    async def one(path, sockets):
         book = nbformat.read(path, as_version=4)
         # sockets in a directory in place of ports: nothing to resolve, nobody else on them
-        kernel = AsyncKernelManager(kernel_name="python3", transport="ipc", ip=str(tree / path.stem[:8]))
+        kernel = AsyncKernelManager(kernel_name="python3", transport="ipc", ip=f"{sockets}/{notebooks.index(path)}")
         client = NotebookClient(book, km=kernel, timeout=CELL_SECONDS, startup_timeout=CELL_SECONDS,
                                 record_timing=False, resources={"metadata": {"path": str(tree / directory)}})
         try:
@@ -96,7 +96,9 @@ def execute(notebooks, tree, directory):
         return path.name, book
 
     async def every():
-        return dict(await asyncio.gather(*(one(path) for path in notebooks)))
+        # a socket's path has room for a hundred letters, TMPDIR may be longer
+        with tempfile.TemporaryDirectory(prefix="qk-nb-", dir="/tmp" if os.path.isdir("/tmp") else None) as sockets:
+            return dict(await asyncio.gather(*(one(path, sockets) for path in notebooks)))
 
     return asyncio.run(every())
 
