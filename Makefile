@@ -47,6 +47,7 @@ format:
 docs: build
 	@sh .ci/docs $(BUILD)/src/cli/qkscope docs
 	@sh .ci/gallery pictures $(BUILD)/src/cli/qkscope results/demo/run.h5 docs/figures
+	@/usr/bin/python3 tests/docs/pages.py refresh $(BUILD)/src/cli/qkscope . README.md docs/tutorial.md
 
 notebooks: test-packages build
 	@/usr/bin/python3 tests/notebooks/run.py refresh . $(BUILD)/src/cli/qkscope

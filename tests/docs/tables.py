@@ -91,6 +91,14 @@ def check_families():
     return len(types)
 
 
+def check_man_page():
+    names = re.findall(r"[a-z-]+\.md", says("docs", "man").partition(".SH MANUAL")[2].replace("\\-", "-"))
+    for name in names:
+        page(f"docs/{name}")
+    expect({"tutorial.md", "faq.md", "glossary.md"} <= set(names), "qkscope(1) does not name the manual")
+
+
+check_man_page()
 counts = {check.__name__[6:]: check()
           for check in (check_commands, check_metrics, check_findings, check_figures, check_families)}
 expect(all(n >= 10 for n in counts.values()), f"too few to believe: {counts}")
