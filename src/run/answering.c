@@ -82,7 +82,7 @@ static enum qk_code answer(struct work *w, const struct qk_run_input *input, str
                                          .progress = w->outer == NULL ? NULL : &inner};
     struct qk_runner *runner = NULL;
     QK_TRY(qk_scoring_stops(input->model, stops, &options.n_stops, err));
-    QK_TRY(qk_tokenizer_open(input->ckpt->path, &w->tokenizer, err));
+    QK_TRY(qk_tokenizer_open(input->ckpt->dir, &w->tokenizer, err));
     QK_TRY(qk_runner_new(input->model, pool, NULL, &runner, err));
     enum qk_code code = qk_score_cases(runner, w->n, w->scored, &options, err);
     qk_runner_free(runner);
