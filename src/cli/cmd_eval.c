@@ -73,7 +73,7 @@ static enum qk_code read_problems(void *ctx, struct qk_err *err)
     struct eval_command *c = ctx;
     const char *data = qk_cli_value(c->m.cli, "data");
     QK_TRY(qk_cli_guard_input(c->m.cli, data, err));
-    QK_TRY(qk_eval_set_read(data, c->m.c.ckpts[0]->path, c->options.most, qk_cli_arena(c->m.cli), &c->set, err));
+    QK_TRY(qk_eval_set_read(data, c->m.c.ckpts[0]->dir, c->options.most, qk_cli_arena(c->m.cli), &c->set, err));
     for (size_t i = 0; i < c->m.c.n; i++) {
         QK_TRY(qk_eval_check(&c->m.c.inputs[i], &c->set, i == 0 ? qk_cli_progress(c->m.cli) : NULL, err));
     }

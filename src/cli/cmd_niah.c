@@ -22,7 +22,7 @@ struct niah_command {
 
 static enum qk_code read_cases(struct niah_command *c, struct qk_err *err)
 {
-    const char *prompts = qk_cli_value(c->m.cli, "prompts"), *tokenizer = c->m.c.ckpts[0]->path;
+    const char *prompts = qk_cli_value(c->m.cli, "prompts"), *tokenizer = c->m.c.ckpts[0]->dir;
     const char *given = qk_niah_option_given(c->m.cli);
     struct qk_arena *arena = qk_cli_arena(c->m.cli);
     if (prompts != NULL && given != NULL) {
