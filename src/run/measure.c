@@ -233,7 +233,10 @@ static void tell_budget(struct qk_measure_run *r, const struct qk_case_list *hel
 static void tell_time(struct qk_measure_run *r)
 {
     uint64_t left = r->total > r->done ? r->total - r->done : 0;
-    double per_token = r->layer_tokens > 0 ? r->seconds / (double)r->layer_tokens : 0;
+    if (r->layer_tokens == 0) {
+        return; /* all that was measured so far was kept by an earlier run */
+    }
+    double per_token = r->seconds / (double)r->layer_tokens;
     double whole = per_token * (double)r->tuned->model->n_layers * (double)left / 60;
     qk_measure_tell(
         r, "about %.1f minutes left at most; runs begin at the first layer that differs, half of it is usual", whole);

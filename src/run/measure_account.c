@@ -5,6 +5,8 @@
 
 #include "measure_run.h"
 
+enum { MOST_NAMED = 16 };
+
 /* ---- decisions -------------------------------------------------------------------------------------------------- */
 
 const char *qk_search_why_text(enum qk_search_why why)
@@ -91,7 +93,14 @@ enum qk_code qk_measure_untried(struct qk_measure_run *r, const struct qk_search
 {
     struct qk_str text = {0};
     qk_str_add(&text, "");
+    size_t n = 0;
     for (size_t u = 0; search->tried != NULL && u < r->units.n; u++) {
+        n += !search->tried[u];
+    }
+    if (n > MOST_NAMED) {
+        qk_str_addf(&text, "%zu of %zu units", n, r->units.n);
+    }
+    for (size_t u = 0; search->tried != NULL && n <= MOST_NAMED && u < r->units.n; u++) {
         if (!search->tried[u]) {
             qk_str_add(&text, text.len > 0 ? ", " : "");
             qk_measure_unit_text(&r->units.units[u], &text);

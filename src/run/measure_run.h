@@ -57,7 +57,7 @@ void qk_measure_tell(struct qk_measure_run *r, const char *fmt, ...) QK_PRINTF(2
 /* Keeps a decision of the search and tells it. (measure_account.c) */
 enum qk_code qk_measure_note(struct qk_measure_run *r, const struct qk_search_decision *decision,
                              struct qk_err *err) QK_CHECKED;
-/* "3, 4": the units of the search that were in no variant; "" for none. */
+/* "3, 4", "200 of 320 units": the units of the search that were in no variant; "" for none. */
 enum qk_code qk_measure_untried(struct qk_measure_run *r, const struct qk_search_result *search, const char **ret,
                                 struct qk_err *err) QK_CHECKED;
 /* Gives the plan's units, one for every unit of the search, reasons and evidence. */

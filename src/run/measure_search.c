@@ -56,6 +56,7 @@ static enum qk_code run_singles(struct qk_search_state *s, struct qk_err *err)
     size_t most = s->p->n_units;
     /* a third of the budget at most, so that there is some left for putting units together */
     most = most > s->p->budget / 3 + 1 ? s->p->budget / 3 + 1 : most;
+    s->cut = most < s->p->n_units;
     struct qk_search_record r;
     for (size_t place = 0; place < most; place++) {
         QK_TRY(run_single(s, unit_at(s, place), 1, &r, err));
@@ -65,9 +66,9 @@ static enum qk_code run_singles(struct qk_search_state *s, struct qk_err *err)
         const struct qk_search_effect *whole = &s->effects[qk_search_cell(s, u, 1)];
         bool gains = s->known[qk_search_cell(s, u, 1)] && whole->recall > 0.01,
              costly = whole->loss > 2 * s->p->max_loss;
-        for (size_t m = 2; gains && s->n_measured < 2 * s->p->budget / 3 && m < s->p->n_modes; m++) {
-            bool worth = costly ? s->p->cheap[m] : s->p->single[m];
-            if (worth && s->p->offered[qk_search_cell(s, u, m)]) {
+        for (size_t m = 2; gains && m < s->p->n_modes; m++) {
+            bool worth = (costly ? s->p->cheap[m] : s->p->single[m]) && s->p->offered[qk_search_cell(s, u, m)];
+            if (worth && s->n_measured < 2 * s->p->budget / 3) {
                 QK_TRY(run_single(s, u, m, &r, err));
             }
         }
@@ -229,7 +230,7 @@ enum qk_code qk_measure_search(const struct qk_search_problem *problem, struct q
                                      .n_measured = s.n_measured,
                                      .tried = tried_units(&s),
                                      .end = s.late                ? QK_SEARCH_TIME
-                                            : s.spent             ? QK_SEARCH_BUDGET
+                                            : s.spent || s.cut    ? QK_SEARCH_BUDGET
                                             : problem->exhaustive ? QK_SEARCH_ALL
                                                                   : QK_SEARCH_CONVERGED};
     return ret->tried == NULL ? qk_fail_nomem(err, "search") : QK_OK;

@@ -31,6 +31,7 @@ struct qk_search_state {
     bool *cannot;                        /* (n_units, n_modes) there is no such variant */
     double price;                        /* recall that a step must win for all of max_loss */
     bool spent, late;                    /* late: of the two ways to be spent, time */
+    bool cut;                            /* units or modes were left out to save the budget */
 };
 
 bool qk_search_is_allowed(const struct qk_search_state *s, const struct qk_search_record *r);

@@ -377,6 +377,18 @@ static void tells_what_was_not_tried(void **state)
     struct qk_search_result r = search(&p, &w);
     assert_true(r.tried[0] && !r.tried[1] && r.tried[2] && r.tried[3]);
     assert_int_equal(r.end, QK_SEARCH_BUDGET);
+    /* units that were left out to save the budget are no search that is done */
+    static const uint8_t none[UNITS];
+    p.budget = 8;
+    p.n_starts = 0;
+    for (size_t u = 0; u < UNITS; u++) {
+        w.gain[u] = -0.1;
+    }
+    r = search(&p, &w);
+    assert_memory_equal(r.choice, none, UNITS);
+    assert_true(r.n_measured < p.budget && r.tried[2] && !r.tried[3]);
+    assert_int_equal(r.end, QK_SEARCH_BUDGET);
+    p.n_starts = 1;
     p.budget = 100;
     w.late_after = 2;
     r = search(&p, &w);

@@ -118,7 +118,7 @@ struct qk_measurement {
     struct qk_search_result search;
     size_t n_steps;
     const struct qk_measured_step *steps;
-    const char *untried; /* "3, 4": units that no variant changed; "" for none */
+    const char *untried; /* "3, 4", "200 of 320 units": those that no variant changed; "" for none */
     struct qk_verdict verdict;
     bool rule_is_best; /* the plan is the paper's set */
 };
