@@ -91,7 +91,8 @@ page() { # must, what the output has to name, name of the case, text of the page
 block() { # must, names, case, lines of a block
     page "$1" "$2" "$3" "$(printf '```console\n%s\n```' "$4")"
 }
-block pass '2 commands' 'right output' '$ echo a \
+block pass '3 commands' 'right output' '$ echo "qkscope: progress: 42 %"
+$ echo a \
     b; echo 2.345 in 1.2 s
 a b
 2.346 in 99 s

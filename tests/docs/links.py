@@ -2,8 +2,8 @@
 
     links.py SOURCE_ROOT
 
-Looks at all *.md and at the Markdown cells of notebooks: files and headings that relative links name must be there (anchors
-as GitHub makes them), and not be files that git leaves out. Links to other hosts are not followed.
+Looks at all *.md and at the Markdown cells of notebooks: files and headings that relative links name must be there
+(anchors as GitHub makes them), and not be files that git leaves out. Links to other hosts are not followed.
 """
 import json
 import os

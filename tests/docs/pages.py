@@ -3,13 +3,13 @@
     pages.py check QKSCOPE SOURCE_ROOT PAGE...      runs what the pages show and compares
     pages.py refresh QKSCOPE SOURCE_ROOT PAGE...    runs it and writes what it says into the pages
 
-Pages are paths below SOURCE_ROOT. Commands are the lines `$ …` of blocks ```console, continued behind a backslash and by lines
-`> …`. They are run in order, page by page in a directory of its own that holds examples/ and results/; below a command stands all it prints.
-Numbers with decimals may differ by a unit of the last place that is shown (sums are ordered otherwise on other CPUs), times
-may be any.
+Pages are paths below SOURCE_ROOT. Commands are the lines `$ …` of blocks ```console, continued behind a backslash and
+by lines `> …`. They are run in order, each page in a directory of its own that holds examples/ and results/; below a
+command stands all it prints. Numbers with decimals may differ by a unit of the last place that is shown (sums are
+ordered otherwise on other CPUs), times may be any.
 
-A block behind <!-- paragraphs: FILE WORD... --> shows the paragraphs of FILE (below SOURCE_ROOT) that begin with these words;
-`1` is the first one. A refresh takes them from the file.
+A block behind <!-- paragraphs: FILE WORD... --> shows the paragraphs of FILE (below SOURCE_ROOT) that begin with these
+words; `1` is the first one. A refresh takes them from the file.
 """
 import os
 import pathlib
@@ -23,7 +23,8 @@ import time
 NUMBER = re.compile(r"(?<![A-Za-z0-9_])-?\d+\.\d+(?:e[-+]?\d+)?|(?<![A-Za-z0-9_])-?\d+e[-+]?\d+")
 TIME = re.compile(r"\b\d+(?:\.\d+)?( ?(?:ms|s|min))\b")
 MARK = re.compile(r"^<!-- paragraphs: (\S+) (.+) -->$")
-ITEM_SECONDS = 120
+PROGRESS = "qkscope: progress: "  # on a slow machine only
+ITEM_SECONDS = 200
 
 
 def place(number):
@@ -83,8 +84,8 @@ class Page:
         if len(shown) == len(found) and all(map(agrees, shown, found)):
             return
         odd = next((i for i, (a, b) in enumerate(zip(shown, found)) if not agrees(a, b)), min(len(shown), len(found)))
-        self.wrong.append(f"{self.name}:{begin + odd + 1}: {what}\n  shown: {shown[odd] if odd < len(shown) else '(nothing)'}"
-                          f"\n  found: {found[odd] if odd < len(found) else '(nothing)'}")
+        sides = [side[odd] if odd < len(side) else "(nothing)" for side in (shown, found)]
+        self.wrong.append(f"{self.name}:{begin + odd + 1}: {what}\n  shown: {sides[0]}\n  found: {sides[1]}")
 
     def run(self, work):
         for first, last, info, front in blocks(self.lines):
@@ -102,7 +103,8 @@ class Page:
                 if done.returncode != 0:
                     self.wrong.append(f"{self.name}:{begin}: exit status {done.returncode}: {command}\n{done.stdout}")
                     return
-                self.compare(begin, end, done.stdout.split("\n")[:-1], "prints otherwise: " + command)
+                said = [line for line in done.stdout.split("\n")[:-1] if not line.startswith(PROGRESS)]
+                self.compare(begin, end, said, "prints otherwise: " + command)
 
     def paragraphs(self, path, words):
         found = []
@@ -130,10 +132,12 @@ def main():
         page = Page(qkscope, root, name)
         with tempfile.TemporaryDirectory() as work:
             for tree in "examples", "results":
-                shutil.copytree(root / tree, pathlib.Path(work) / tree, ignore=shutil.ignore_patterns("restored", "steps"))
+                shutil.copytree(root / tree, pathlib.Path(work) / tree,
+                                ignore=shutil.ignore_patterns("restored", "steps"))
             page.run(work)
         slow = max(page.times, default=(0, ""))
-        print(f"{name}: {page.n_commands} commands in {sum(t for t, _ in page.times):.1f} s, the longest {slow[0]:.1f} s: {slow[1]}")
+        total = sum(t for t, _ in page.times)
+        print(f"{name}: {page.n_commands} commands in {total:.1f} s, the longest {slow[0]:.1f} s: {slow[1]}")
         if mode == "refresh":
             page.refresh()
             page.wrong = [w for w in page.wrong if ": exit status" in w]

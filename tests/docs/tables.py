@@ -61,18 +61,20 @@ def check_metrics():
     for m in metrics:
         below = section(text, m["name"])
         for what in "Definition", "Source":
-            expect(re.search(rf"^\* {what}: \S", below, re.MULTILINE), f"docs/metrics.md: {m['name']} has no {what.lower()}")
+            expect(re.search(rf"^\* {what}: \S", below, re.MULTILINE),
+                   f"docs/metrics.md: {m['name']} has no {what.lower()}")
     return len(metrics)
 
 
 def check_findings():
     text = page("docs/findings.md")
-    ids = re.findall(r"^\s*\{\.id = \"([a-z-]+)\"", "".join(p.read_text() for p in (root / "src/advise").glob("findings_*.c")),
-                     re.MULTILINE)
+    sources = "".join(p.read_text() for p in (root / "src/advise").glob("findings_*.c"))
+    ids = re.findall(r"^\s*\{\.id = \"([a-z-]+)\"", sources, re.MULTILINE)
     for name in ids:
         below = section(text, name)
         for what in "Number", "Threshold", "Advice":
-            expect(re.search(rf"^\* {what}: \S", below, re.MULTILINE), f"docs/findings.md: {name} has no {what.lower()}")
+            expect(re.search(rf"^\* {what}: \S", below, re.MULTILINE),
+                   f"docs/findings.md: {name} has no {what.lower()}")
     return len(ids)
 
 
