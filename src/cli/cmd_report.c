@@ -11,10 +11,15 @@
 
 enum { PLACES_SHOWN = 6 };
 
+static bool is_flag(const struct qk_finding *f)
+{
+    return qk_str_starts(f->rule->rule, "1 "); /* says enough by being there */
+}
+
 /* "layer 5 head 0 (0.29), …" behind a finding's title. */
 static void add_places(struct qk_str *out, const struct qk_finding *f)
 {
-    bool flag = qk_str_starts(f->rule->rule, "1 "); /* says enough by being there */
+    bool flag = is_flag(f);
     if (f->n_places == 0) {
         if (!flag && isfinite(f->value)) {
             qk_str_addf(out, " (%.3g)", f->value);
@@ -34,6 +39,25 @@ static void add_places(struct qk_str *out, const struct qk_finding *f)
     if (f->n_places > PLACES_SHOWN) {
         qk_str_addf(out, " and %zu more", f->n_places - PLACES_SHOWN);
     }
+}
+
+static enum qk_code number_text(const struct qk_finding *f, struct qk_arena *arena, const char **ret,
+                                struct qk_err *err)
+{
+    struct qk_str text = {0};
+    *ret = NULL;
+    if (is_flag(f) || (f->n_places == 0 && !isfinite(f->value))) {
+        return QK_OK;
+    }
+    qk_str_addf(&text, "%s; the rule asks for %s %.3g.", f->rule->rule, f->rule->above ? "more than" : "at least",
+                f->rule->threshold);
+    char *kept = text.failed ? NULL : qk_arena_strdup(arena, text.s);
+    qk_str_release(&text);
+    if (kept == NULL) {
+        return qk_fail_nomem(err, "report");
+    }
+    *ret = kept;
+    return QK_OK;
 }
 
 static enum qk_code finding_text(const struct qk_finding *f, struct qk_arena *arena, const char **ret,
@@ -90,8 +114,10 @@ static enum qk_code find(struct qk_cli *cli, const struct qk_table *table, struc
         return qk_fail_nomem(err, "report");
     }
     for (size_t i = 0; i < n; i++) {
-        texts[i] = (struct qk_report_finding){qk_severity_name(findings[i].rule->severity), findings[i].rule->id, ""};
+        texts[i] =
+            (struct qk_report_finding){qk_severity_name(findings[i].rule->severity), findings[i].rule->id, "", NULL};
         QK_TRY(finding_text(&findings[i], arena, &texts[i].text, err));
+        QK_TRY(number_text(&findings[i], arena, &texts[i].number, err));
     }
     o->checkpoint = evidence.tuned;
     o->findings = texts;

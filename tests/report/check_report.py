@@ -215,6 +215,19 @@ def check_looks(browser, path):
     check(len(browser.cdp("Page.printToPDF", printBackground=True)["data"]) > 20000, "printing")
 
 
+def check_terms(browser, run):
+    """What a number or a word means is on the page."""
+    names = browser.run("return [...document.querySelectorAll('#plan-table .evidence span')].map(s => [s.textContent, s.title])")
+    check(len(names) > 20 and all(title for _, title in names), f"not explained: {sorted({n for n, t in names if not t})}")
+    check("what fine-tuning was for" in browser.run("return document.querySelector('#reasoning-table th:nth-child(3) button').title"),
+          "the heading of the reasoning table")
+    check("attention on the needle (or of the retrieval score)" in browser.text(".findings .number-of"), "the number of a finding")
+    with h5py.File(run) as f:
+        layer, head = map(int, re.findall(r"\d+", browser.text("#head-panel h3")))
+        shown = [f"{name} {f[f'probe/{name}/retrieval_mass'][layer, head]:.2f}" for name in ("base", "sft")]
+    check(browser.text("#head-panel .needle") == "Attention on the needle: " + ", ".join(shown), browser.text("#head-panel .needle"))
+
+
 def check_full(browser, runs):
     page = runs.report("run.h5", "run.html")
     again = open(page, "rb").read()
@@ -235,8 +248,9 @@ def check_full(browser, runs):
     check(column_of(browser, "#plan-table", 5) == [unit["reason"] for unit in plan["units"]], "reasons of the plan")
     check(browser.run("return document.querySelectorAll('#recall-figure svg.grid-map').length") == 4, "recall maps")
     press(browser, "#recall-figure svg.grid-map", [RIGHT])
-    check("base, length 256, depth 0.167" in readout(browser, "#recall-figure"), readout(browser, "#recall-figure"))
+    check("base, length 256, depth 16.7 %" in readout(browser, "#recall-figure"), readout(browser, "#recall-figure"))
     check(browser.run("return document.querySelectorAll('#trade-off-figure circle').length") == 2, "two checkpoints")
+    check_terms(browser, runs.path("run.h5"))
     check_map(browser, runs.path("run.h5"))
     check_choices(browser, runs.path("run.h5"))
     check_tables(browser, runs.path("run.h5"))

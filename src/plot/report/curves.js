@@ -29,7 +29,7 @@ function axisTicks(n, text) {
   return Array.from({ length: n }, (_, i) => i).filter((i) => i % every === 0).map((i) => ({ at: i, text: text(i) }));
 }
 
-function curveChart(series, { title, xLabel, yLabel }, tickText, caption) {
+function curveChart(series, { title, note, xLabel, yLabel }, tickText, caption) {
   const n = Math.max(...series.map((one) => one.points.length));
   const most = Math.max(...series.flatMap((one) => one.points.map((point) => point.y ?? 0)), 1e-12);
   const ticks = roundTicks(0, most * 1.05, 4);
@@ -40,17 +40,18 @@ function curveChart(series, { title, xLabel, yLabel }, tickText, caption) {
       label: `${title}, ${caption}: ${series.map((one) => one.name).join(", ")}`,
       xLabel, yLabel, xTicks: axisTicks(n, tickText), xRange: [0, Math.max(n - 1, 1)],
       yRange: [0, most * 1.05], yTicks: ticks, yText: (value) => formatNumber(value, 2),
-    }));
+    }),
+    note ? html("figcaption", { class: "note" }, note) : null);
 }
 
 const curves = [
   {
-    group: "probe", metric: "distance_histogram", title: "How far the head looks", xLabel: "distance in tokens (log₂ bins)", yLabel: "share of attention",
+    group: "probe", metric: "distance_histogram", title: "How far the head looks", note: "Of all attention, that on the first tokens too.", xLabel: "distance in tokens (log₂ bins)", yLabel: "share of attention",
     tick: (array, i) => formatTokens(valueAt(arrayAt("/model/bin_low"), i) ?? i),
     point: (array, i) => `distance ${binText(i)}`,
   },
   {
-    group: "probe", metric: "tail_mass", title: "Attention beyond a window", xLabel: "window in tokens", yLabel: "share of attention",
+    group: "probe", metric: "tail_mass", title: "Attention beyond a window", note: "The first tokens, where idle attention goes, left out.", xLabel: "window in tokens", yLabel: "share of attention",
     tick: (array, i) => formatTokens(coordinateAt(array, 2, i)),
     point: (array, i) => `beyond ${coordinateAt(array, 2, i)} tokens`,
   },
@@ -99,6 +100,15 @@ function layerName(layer) {
   return String(valueAt(arrayAt("/model/layer"), layer) ?? layer);
 }
 
+// What the head has on the needle, in every checkpoint that was probed with one.
+function needleLine(layer, head) {
+  const shares = checkpoints
+    .map((name) => ({ name, value: valueAt(arrayAt(`/probe/${name}/retrieval_mass`), layer, head) }))
+    .filter((one) => one.value !== null);
+  return shares.length === 0 ? null : html("p", { class: "needle" }, "Attention on the needle: ",
+    ...shares.flatMap((one, i) => [i > 0 ? ", " : "", html("span", { class: "value", style: `--look: ${lookOf(one.name).colour}` }, `${one.name} ${one.value < 0.005 ? "0" : one.value.toFixed(2)}`)]));
+}
+
 // Draws the head into a place of the page.
 function drawHead(place, layer, head) {
   const caption = `layer ${layerName(layer)}, head ${head}`;
@@ -110,6 +120,7 @@ function drawHead(place, layer, head) {
   const kind = layerKind(layer);
   place.replaceChildren(...[
     html("h3", {}, `Layer ${layerName(layer)}, head ${head}${kind ? ` · ${kind}` : ""}`),
+    needleLine(layer, head),
     html("div", { class: "tiles" }, ...charts.filter((one) => one !== null)),
     charts.every((one) => one === null) ? html("p", { class: "absent" }, "The run has no curves of this head.") : null,
     numbers,

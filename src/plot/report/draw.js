@@ -76,7 +76,8 @@ function legendOf(names) {
   }));
 }
 
-const chart = { width: 420, height: 210, left: 48, right: 12, top: 24, bottom: 40 };
+// The width fits a narrow screen, so that text keeps its size.
+const chart = { width: Math.min(420, Math.max(280, (document.querySelector("main").clientWidth || 420) - 40)), height: 210, left: 48, right: 12, top: 24, bottom: 40 };
 
 function chartAxes(picture, options, x, y) {
   const bottom = chart.height - chart.bottom;
@@ -102,7 +103,7 @@ function chartAxes(picture, options, x, y) {
 function chartPoint(series, point, x, y) {
   const mark = svg("circle", {
     cx: x(point.x), cy: y(point.y), r: series.radius ?? 3,
-    style: `stroke: ${series.colour}; fill: ${series.broken ? "var(--paper)" : series.colour}`,
+    style: `stroke: ${series.colour}; fill: ${series.broken || series.open ? "var(--paper)" : series.colour}`,
   }, svg("title", {}, point.text));
   const bars = [];
   if (point.yRange) {
@@ -111,9 +112,28 @@ function chartPoint(series, point, x, y) {
   if (point.xRange) {
     bars.push(svg("line", { x1: x(point.xRange[0]), x2: x(point.xRange[1]), y1: y(point.y), y2: y(point.y), style: `stroke: ${series.colour}` }));
   }
-  const inward = x(point.x) > chart.width * 0.7; // a label on the right would be cut off
-  const label = point.label ? svg("text", { x: x(point.x) + (inward ? -7 : 7), y: y(point.y) - 5, "text-anchor": inward ? "end" : "start" }, point.label) : null;
-  return [...bars, mark, label].filter((node) => node !== null);
+  return [...bars, mark];
+}
+
+const touch = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+
+// Names of points, each where it touches neither another name nor a point that has one, if there is such a place.
+function pointNames(series, x, y) {
+  const named = series.flatMap((one) => one.points.filter((point) => point.label && point.y !== null));
+  const taken = named.map((point) => ({ left: x(point.x) - 5, right: x(point.x) + 5, top: y(point.y) - 5, bottom: y(point.y) + 5 }));
+  return named.map((point) => {
+    const width = 6.2 * point.label.length;
+    const places = [[1, -6], [-1, -6], [1, 14], [-1, 14], [1, -20], [-1, -20], [1, 28], [-1, 28]].map(([side, down]) => {
+      const from = x(point.x) + (side > 0 ? 7 : -7 - width);
+      return { side, base: y(point.y) + down, left: from, right: from + width, top: y(point.y) + down - 10, bottom: y(point.y) + down + 3 };
+    }).filter((place) => place.left >= 0 && place.right <= chart.width && place.top >= 0);
+    const place = places.find((candidate) => !taken.some((box) => touch(box, candidate))) ?? places[0];
+    if (!place) {
+      return null;
+    }
+    taken.push(place);
+    return svg("text", { class: "name", x: place.side > 0 ? place.left : place.right, y: place.base, "text-anchor": place.side > 0 ? "start" : "end" }, point.label);
+  }).filter((node) => node !== null);
 }
 
 // Lines or points. series: [{name, colour, broken, line, points: [{x, y, text, label, xRange, yRange}]}]; points
@@ -137,5 +157,6 @@ function drawChart(series, options) {
       picture.append(...chartPoint(one, point, x, y));
     }
   }
+  picture.append(...pointNames(series, x, y));
   return picture;
 }

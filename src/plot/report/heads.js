@@ -63,7 +63,7 @@ function coloursOf(metric) {
     hi = Math.max(-lo, hi) || 1;
     return { palette: diverging, lo: -hi, hi };
   }
-  lo = lo > 0 && lo < 0.5 * hi ? 0 : lo;
+  lo = lo > 0 && (lo < 0.5 * hi || lo === hi) ? 0 : lo; // one value alone has its share of the way from 0
   return { palette: viridis, lo, hi };
 }
 

@@ -10,13 +10,13 @@ function mapWidth(share) {
   return Math.round(Math.min(640, Math.max(300, page < 800 ? page - 48 : page * share)));
 }
 
-function mapLayout(rows, columns, width) {
+function mapLayout(rows, columns, width, labelWidth) {
   const room = width - mapSize.left - 8;
   return {
     w: Math.min(room / columns, 64),
     h: Math.max(Math.min(520 / rows, 30), 7),
     everyRow: Math.ceil(rows / 40),
-    everyColumn: Math.ceil((columns * 22) / room),
+    everyColumn: [1, 2, 4, 5, 8, 10, 16, 20, 32, 50, 64, 100].find((step) => (room * step) / columns >= labelWidth) ?? columns,
   };
 }
 
@@ -64,7 +64,7 @@ function frameAt(className, size, r, c) {
 function drawMap(options) {
   const id = `map${++mapsDrawn}`;
   const room = mapWidth(options.share ?? 0.55);
-  const size = mapLayout(options.rows.length, options.columns.length, room);
+  const size = mapLayout(options.rows.length, options.columns.length, room, 8 + 7 * Math.max(...options.columns.map((text) => text.length)));
   const height = mapSize.top + options.rows.length * size.h + (options.tilted ? 78 : mapSize.bottom);
   const width = Math.min(room, Math.max(mapSize.left + options.columns.length * size.w + 8, 240));
   const readout = html("p", { class: "readout", id: `${id}-text`, "aria-live": "polite" });

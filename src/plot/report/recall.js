@@ -1,5 +1,10 @@
 // Recall by length and depth, and recall against reasoning.
 
+// The needle's place in the text, from its beginning.
+function formatDepth(depth) {
+  return depth === null ? "?" : `${formatNumber(100 * depth, 3)} %`;
+}
+
 function recallMap(name, score, count, task) {
   const at = (depth, length) => [task, length, depth];
   const depths = Array.from({ length: score.shape[2] }, (_, d) => coordinateAt(score, 2, d));
@@ -8,13 +13,13 @@ function recallMap(name, score, count, task) {
     const value = valueAt(score, ...at(d, l));
     const n = valueAt(count, ...at(d, l)) ?? 0;
     const range = value !== null && n > 0 ? wilson(value, n) : null;
-    return `${name}, length ${lengths[l]}, depth ${formatNumber(depths[d], 3)}: `
+    return `${name}, length ${lengths[l]}, depth ${formatDepth(depths[d])}: `
       + (value === null ? "no cases" : `${formatShare(value)} of ${n} cases${range ? ` (95 %: ${formatShare(range[0])} to ${formatShare(range[1])})` : ""}`);
   };
   return html("div", { class: "tile" },
     html("h4", {}, name),
     drawMap({
-      rows: depths.map((depth) => formatNumber(depth, 2)), columns: lengths.map(formatTokens),
+      rows: depths.map(formatDepth), columns: lengths.map(formatTokens),
       rowTitle: "depth", columnTitle: "length in tokens",
       label: `Recall of ${name} in task ${coordinateAt(score, 0, task)} by depth and length. Arrow keys move.`,
       value: (d, l) => valueAt(score, ...at(d, l)),
@@ -96,12 +101,14 @@ function variantLook(one) {
 }
 
 function tradeOffChart(title, points) {
-  const series = points.map((one) => {
+  const isLoud = (one) => one.chosen || ["base", "tuned", ruleOfThumb].includes(one.name) || checkpoints.includes(one.name);
+  const inOrder = [...points].sort((a, b) => Number(isLoud(a)) - Number(isLoud(b))); // what has a name lies on top
+  const series = inOrder.map((one) => {
     const ranges = one.xRange[0] !== null && one.yRange[0] !== null;
     const text = `${one.name}${one.chosen ? " (the plan)" : ""}: recall ${formatShare(one.y)}, reasoning ${formatShare(one.x)}`;
-    const loud = one.chosen || ["base", "tuned", ruleOfThumb].includes(one.name) || checkpoints.includes(one.name);
+    const loud = isLoud(one);
     return {
-      ...variantLook(one), radius: loud ? 5 : 3,
+      ...variantLook(one), radius: loud ? 5 : 2.5, open: !loud && one.stage === 1,
       points: [{ x: one.x, y: one.y, text, label: loud ? (one.chosen ? "plan" : one.name) : null, xRange: ranges && loud ? one.xRange : null, yRange: ranges && loud ? one.yRange : null }],
     };
   });

@@ -43,8 +43,10 @@ static void add_figure(const struct qk_report_page *page, const char *id, const 
 static void add_heads(const struct qk_report_page *page, struct qk_str *out)
 {
     static const char *const patterns[] = {"/drift/*", "/probe/*", "/routing/*", NULL};
-    add_figure(page, "heads-figure", patterns,
-               "This run holds no measurement of heads (qkscope drift and qkscope probe make them).", out);
+    add_figure(
+        page, "heads-figure", patterns,
+        "This run holds no measurement of heads (<code>qkscope drift</code> and <code>qkscope probe</code> make them).",
+        out);
 }
 
 static void add_trade_off(const struct qk_report_page *page, struct qk_str *out)
@@ -52,10 +54,11 @@ static void add_trade_off(const struct qk_report_page *page, struct qk_str *out)
     static const char *const measured[] = {"/recommend/measured/reasoning", NULL};
     static const char *const accuracy[] = {"/eval/*/accuracy", NULL};
     bool both = qk_report_has(page->table, "/niah/*/score");
-    add_figure(page, "trade-off-figure", both && !qk_report_has(page->table, measured[0]) ? accuracy : measured,
-               "Recall and reasoning have not both been measured in this run (qkscope recommend --measure, or niah and "
-               "eval, measure them).",
-               out);
+    add_figure(
+        page, "trade-off-figure", both && !qk_report_has(page->table, measured[0]) ? accuracy : measured,
+        "Recall and reasoning have not both been measured in this run (<code>qkscope recommend --measure</code>, or "
+        "<code>qkscope niah</code> and <code>qkscope eval</code>, measure them).",
+        out);
 }
 
 static const struct {

@@ -134,7 +134,11 @@ static void add_verdict_line(struct qk_str *out, const char *line, size_t n, boo
         qk_str_add(out, "</strong>");
         qk_str_clear(&part);
     }
-    qk_str_addn(&part, line + head, n - head);
+    for (size_t i = head; i < n; i++) {
+        bool arrow = i + 1 < n && line[i] == '-' && line[i + 1] == '>';
+        qk_str_addn(&part, arrow ? "→" : line + i, arrow ? strlen("→") : 1);
+        i += arrow;
+    }
     qk_str_add_html(out, part.s != NULL ? part.s : "");
     qk_str_add(out, "</p>\n");
     out->failed = out->failed || part.failed;
@@ -188,7 +192,13 @@ void qk_report_findings(const struct qk_report_page *page, struct qk_str *out)
         qk_str_add_html(out, o->findings[i].text);
         qk_str_add(out, " <code>");
         qk_str_add_html(out, o->findings[i].id);
-        qk_str_add(out, "</code></li>\n");
+        qk_str_add(out, "</code>");
+        if (o->findings[i].number != NULL) {
+            qk_str_add(out, "<span class=\"number-of\">In brackets: ");
+            qk_str_add_html(out, o->findings[i].number);
+            qk_str_add(out, "</span>");
+        }
+        qk_str_add(out, "</li>\n");
     }
     qk_str_add(out, "</ul>\n");
 }

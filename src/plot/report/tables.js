@@ -4,33 +4,53 @@ function numberCell(value) {
   return value === null ? html("td", { class: "number" }) : html("td", { class: "number", "data-value": value }, formatNumber(value));
 }
 
-// rows: lists of texts, numbers, {value, text} or elements.
-function dataTable(id, caption, columns, rows) {
-  const cell = (value) => {
-    if (value === null || typeof value === "number") {
-      return numberCell(value);
-    }
-    if (value instanceof Node) {
-      return value;
-    }
-    return typeof value === "object"
-      ? html("td", { class: "number", "data-value": value.value }, value.text)
-      : html("td", {}, value);
+/* ---- rows: {values, fields, text(), element()}. Thousands of them take a browser seconds, so those of data get their
+   elements when they are shown. ---- */
+
+function rowOfElement(element) {
+  const cells = [...element.cells];
+  return {
+    values: cells.map((cell) => (cell.dataset.value === undefined ? cell.textContent : Number(cell.dataset.value))),
+    fields: cells.map((cell) => cell.dataset.value ?? cell.textContent),
+    text: () => element.textContent,
+    element: () => element,
   };
+}
+
+// cells: texts, numbers, null, {value, text} or elements.
+function rowOfData(cells) {
+  const isPair = (cell) => cell !== null && typeof cell === "object" && !(cell instanceof Node);
+  const value = (cell) => (cell === null ? "" : cell instanceof Node ? cell.textContent : isPair(cell) ? cell.value : cell);
+  const shown = (cell) => (isPair(cell) ? cell.text : typeof cell === "number" ? formatNumber(cell) : value(cell));
+  const draw = (cell) => {
+    if (cell === null || typeof cell === "number") {
+      return numberCell(cell);
+    }
+    return cell instanceof Node ? cell : isPair(cell) ? html("td", { class: "number", "data-value": cell.value }, cell.text) : html("td", {}, cell);
+  };
+  let element = null;
+  return {
+    values: cells.map(value),
+    fields: cells.map((cell) => String(value(cell))),
+    text: () => cells.map(shown).join(""),
+    element: () => (element ??= html("tr", {}, ...cells.map(draw))),
+  };
+}
+
+const dataRows = new WeakMap();
+
+// rows: lists of cells.
+function dataTable(id, caption, columns, rows) {
   const table = html("table", { class: "data", id },
     html("caption", {}, caption),
     html("thead", {}, html("tr", {}, ...columns.map((column) => html("th", { scope: "col" }, column)))),
-    html("tbody", {}, ...rows.map((row) => html("tr", {}, ...row.map(cell)))));
+    html("tbody"));
+  dataRows.set(table, rows.map(rowOfData));
   return html("div", { class: "scroll" }, table);
 }
 
-function cellValue(cell) {
-  return cell.dataset.value === undefined ? cell.textContent : Number(cell.dataset.value);
-}
-
 // Numbers before words, empty cells last whatever the direction.
-function compareCells(a, b, sign) {
-  const [x, y] = [cellValue(a), cellValue(b)];
+function compareValues(x, y, sign) {
   if (x === "" || y === "") {
     return (x === "") - (y === "");
   }
@@ -40,22 +60,21 @@ function compareCells(a, b, sign) {
   return sign * (typeof x === "number" ? x - y : x.localeCompare(y, "en", { numeric: true }));
 }
 
-// Rows of a table, in their order, with whether they pass the filter. A browser takes seconds to lay out thousands of
-// rows, so only the first of those that pass are in the page.
+// Rows of a table, in their order, with whether they pass the filter. Only the first of those that pass are in the page.
 const tableRows = new WeakMap();
 const mostRowsShown = 300;
 
 function showRows(table) {
   const { rows, passes, count } = tableRows.get(table);
   const passing = rows.filter(passes);
-  table.tBodies[0].replaceChildren(...passing.slice(0, mostRowsShown));
+  table.tBodies[0].replaceChildren(...passing.slice(0, mostRowsShown).map((row) => row.element()));
   count.textContent = (passing.length === rows.length ? `${rows.length} rows` : `${passing.length} of ${rows.length} rows`)
     + (passing.length > mostRowsShown ? `, the first ${mostRowsShown} shown` : "");
 }
 
 function sortBy(table, column, header) {
   const sign = header.getAttribute("aria-sort") === "ascending" ? -1 : 1;
-  tableRows.get(table).rows.sort((a, b) => compareCells(a.cells[column], b.cells[column], sign));
+  tableRows.get(table).rows.sort((a, b) => compareValues(a.values[column], b.values[column], sign));
   for (const other of table.tHead.rows[0].cells) {
     other.removeAttribute("aria-sort");
   }
@@ -72,11 +91,11 @@ function conditionOf(word, headings) {
   const parts = /^([^<>=]+)(<=|>=|<|>|=)(.+)$/.exec(word);
   const column = parts ? headings.findIndex((heading) => heading.startsWith(parts[1])) : -1;
   if (column < 0) {
-    return (row) => row.textContent.toLowerCase().includes(word);
+    return (row) => row.text().toLowerCase().includes(word);
   }
   const wanted = Number(parts[3]);
   return (row) => {
-    const value = cellValue(row.cells[column]);
+    const value = row.values[column];
     return typeof value === "number" && !Number.isNaN(wanted)
       ? comparisons[parts[2]](value, wanted)
       : parts[2] === "=" && String(value).toLowerCase() === parts[3];
@@ -92,9 +111,10 @@ function filterTable(table, text) {
 
 // The rows that pass the filter, in their order; also those that are not in the page.
 function tsvOf(table) {
-  const field = (cell) => (cell.dataset.value ?? cell.textContent).replace(/\s+/g, " ").trim();
+  const field = (text) => text.replace(/\s+/g, " ").trim();
   const { rows, passes } = tableRows.get(table);
-  return [table.tHead.rows[0], ...rows.filter(passes)].map((row) => [...row.cells].map(field).join("\t")).join("\n") + "\n";
+  const headings = [...table.tHead.rows[0].cells].map((cell) => cell.textContent);
+  return [headings, ...rows.filter(passes).map((row) => row.fields)].map((row) => row.map(field).join("\t")).join("\n") + "\n";
 }
 
 function saveTable(table) {
@@ -106,22 +126,37 @@ function saveTable(table) {
   setTimeout(() => URL.revokeObjectURL(address), 10000);
 }
 
+// What a word of the page means, from its list of terms; null when it is not there.
+const terms = new Map([...document.querySelectorAll("#terms dt")].flatMap((dt) => [dt.textContent, ...(dt.dataset.words ?? "").split(/,(?! )/)]
+  .filter((word) => word !== "").map((word) => [word.toLowerCase(), dt.nextElementSibling.textContent])));
+
+function explain(node) {
+  const meaning = terms.get(node.textContent.toLowerCase());
+  if (meaning) {
+    node.title = meaning;
+    node.dataset.term = "";
+  }
+  return node;
+}
+
 function enhanceTable(table) {
   if (tableRows.has(table)) {
     return;
   }
+  const rows = dataRows.get(table) ?? [...table.tBodies[0].rows].map(rowOfElement);
+  const first = rows[0]?.element();
   [...table.tHead.rows[0].cells].forEach((header, column) => {
-    if (table.tBodies[0].rows[0]?.cells[column]?.classList.contains("number")) {
+    if (first?.cells[column]?.classList.contains("number")) {
       header.classList.add("number");
     }
-    header.replaceChildren(html("button", { type: "button", onclick: () => sortBy(table, column, header) }, header.textContent));
+    header.replaceChildren(explain(html("button", { type: "button", onclick: () => sortBy(table, column, header) }, header.textContent)));
   });
   const count = html("span", { class: "count", role: "status" });
   const filter = html("input", { type: "search", placeholder: "filter: word, layer=5, score>0.3", "aria-label": `Filter: ${table.caption.textContent}`, size: 30, oninput: (event) => filterTable(table, event.target.value) });
   const save = html("button", { type: "button", class: "save", onclick: () => saveTable(table) }, "Save as TSV");
   const tools = html("div", { class: "table-tools" }, filter, count, save);
   table.closest(".scroll").before(tools);
-  tableRows.set(table, { rows: [...table.tBodies[0].rows], passes: () => true, count });
+  tableRows.set(table, { rows, passes: () => true, count });
   showRows(table);
 }
 
@@ -169,8 +204,11 @@ function startHeadTable() {
   }
 }
 
-function evidenceText(evidence) {
-  return Object.entries(evidence ?? {}).map(([key, value]) => `${key} ${typeof value === "number" ? formatNumber(value) : JSON.stringify(value)}`).join(" · ");
+function evidenceCell(evidence) {
+  const parts = Object.entries(evidence ?? {}).flatMap(([key, value], i) => [
+    i > 0 ? " · " : "", explain(html("span", {}, key)), ` ${typeof value === "number" ? formatNumber(value) : JSON.stringify(value)}`,
+  ]);
+  return html("td", { class: "evidence" }, ...parts);
 }
 
 function actionText(unit) {
@@ -198,7 +236,7 @@ function startPlan() {
     actionText(unit),
     typeof unit.score === "number" ? unit.score : null,
     html("td", { class: "reason" }, unit.reason ?? ""),
-    html("td", { class: "evidence" }, evidenceText(unit.evidence)),
+    evidenceCell(unit.evidence),
   ]);
   if (plan.units.every((unit) => unit.kv_groups === "all")) {
     document.getElementById("plan-layers")?.closest(".scroll").remove(); // the same, without reasons

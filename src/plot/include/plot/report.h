@@ -16,6 +16,7 @@ struct qk_report_finding {
     const char *severity; /* "info" "warning" "alarm" */
     const char *id;       /* of the rule */
     const char *text;     /* sentences */
+    const char *number;   /* what the numbers in brackets are, and the threshold; NULL where there are none */
 };
 
 struct qk_report_options {
