@@ -158,6 +158,16 @@ static void histograms_hold_the_numbers_of_the_table(void **state)
     assert_true(row[0] == 0);
     assert_true(fabs(row[1] - (heads[2] + heads[3]) / 2) < 1e-15); /* one rounding of a number below 1 */
     assert_true(row[2] >= heads[1] && row[2] <= heads[2] && row[3] >= heads[3] && row[3] <= heads[4]);
+    /* the strip: the median of the heads' differences, not the difference of the medians */
+    const struct qk_node *base = qk_table_find(table, "/probe/base/distance_histogram");
+    for (size_t h = 0; h < 6; h++) {
+        size_t at = (5 * 6 + h) * node->shape[2];
+        heads[h] = node->v.f64[at] - base->v.f64[at];
+    }
+    qsort(heads, 6, sizeof *heads, compare);
+    first_row(data, "layer 5 checkpoint 1 minus base\n", 2, row);
+    assert_true(row[0] == 0 && fabs(row[1] - (heads[2] + heads[3]) / 2) < 1e-15);
+    assert_null(strstr(data, "checkpoint 0 minus base"));
     qk_free(data);
     qk_table_free(table);
 }
@@ -180,6 +190,10 @@ static void the_head_that_moved_most_comes_first(void **state)
     double row[2];
     first_row(data, "layer 5 head 4 checkpoint 1\n", 2, row);
     assert_true(row[1] == node->v.f64[(5 * 6 + 4) * node->shape[2]]);
+    const struct qk_node *base = qk_table_find(table, "/probe/base/distance_histogram");
+    double before = base->v.f64[(5 * 6 + 4) * base->shape[2]];
+    first_row(data, "layer 5 head 4 checkpoint 1 minus base\n", 2, row);
+    assert_true(row[1] == node->v.f64[(5 * 6 + 4) * node->shape[2]] - before);
     qk_free(data);
     qk_free(script);
     qk_table_free(table);
