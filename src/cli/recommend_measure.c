@@ -135,9 +135,13 @@ static enum qk_code check_same(const struct measure_command *c, size_t i, const 
     QK_TRY(qk_ckpt_sample(ckpt, own, err));
     bool other = ckpt->adapter == NULL && strlen(sample) == 64 && !qk_streq(own, sample);
     if (other || !qk_streq(ckpt->header_sha256, header)) {
-        return qk_fail(err, QK_EMISMATCH, "%s: /checkpoints: not made from '%s' (expected %s %.12s…, found %.12s…)",
-                       qk_cli_operand(c->cli, 0), ckpt->path, other ? "values" : "header",
-                       other ? own : ckpt->header_sha256, other ? sample : header);
+        (void)qk_fail(err, QK_EMISMATCH, "%s: /checkpoints: not made from '%s' (expected %s %.12s…, found %.12s…)",
+                      qk_cli_operand(c->cli, 0), ckpt->path, other ? "values" : "header",
+                      other ? own : ckpt->header_sha256, other ? sample : header);
+        if (i == 1 && qk_cli_value(c->cli, "checkpoint") == NULL) {
+            qk_err_hint(err, "the run's last checkpoint was taken; --checkpoint NAME takes another");
+        }
+        return QK_EMISMATCH;
     }
     return QK_OK;
 }
