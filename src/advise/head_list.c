@@ -187,7 +187,7 @@ enum qk_code qk_head_list_read(const char *path, struct qk_evidence *e, struct q
     }
     char *text;
     size_t len;
-    QK_TRY(qk_file_slurp(path, MAX_BYTES, &text, &len, err));
+    QK_TRY(qk_file_slurp_text(path, MAX_BYTES, &text, &len, err));
     enum qk_code code = read_text(&list, text, len, err);
     qk_free(text);
     QK_TRY(code);

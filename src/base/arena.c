@@ -98,6 +98,23 @@ char *qk_arena_strndup(struct qk_arena *arena, const char *s, size_t n)
     return p;
 }
 
+void *qk_arena_grow(struct qk_arena *arena, void *array, size_t n, size_t *cap, size_t size)
+{
+    if (n < *cap) {
+        return array;
+    }
+    size_t more = *cap == 0 ? 64 : 2 * *cap;
+    void *copy = qk_arena_alloc(arena, more, size);
+    if (copy == NULL) {
+        return NULL;
+    }
+    if (n > 0) {
+        memcpy(copy, array, n * size);
+    }
+    *cap = more;
+    return copy;
+}
+
 char *qk_arena_strdup(struct qk_arena *arena, const char *s)
 {
     return qk_arena_strndup(arena, s, strlen(s));

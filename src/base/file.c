@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/str.h"
 
 enum qk_code qk_file_open(const char *path, int *ret_fd, uint64_t *ret_size, struct qk_err *err)
 {
@@ -87,6 +88,22 @@ enum qk_code qk_file_slurp(const char *path, size_t max, char **ret, size_t *ret
     }
     *ret = text;
     *ret_len = (size_t)size;
+    return QK_OK;
+}
+
+enum qk_code qk_file_slurp_text(const char *path, size_t max, char **ret, size_t *ret_len, struct qk_err *err)
+{
+    char *text;
+    size_t len;
+    QK_TRY(qk_file_slurp(path, max, &text, &len, err));
+    if (len >= 2 && (memcmp(text, "\xff\xfe", 2) == 0 || memcmp(text, "\xfe\xff", 2) == 0)) {
+        qk_free(text);
+        return qk_fail(err, QK_EFORMAT, "%s: its byte order mark says UTF-16 (expected UTF-8)", path);
+    }
+    size_t mark = qk_utf8_mark(text, len);
+    memmove(text, text + mark, len - mark + 1);
+    *ret = text;
+    *ret_len = len - mark;
     return QK_OK;
 }
 

@@ -104,6 +104,15 @@ void qk_sha256_add(struct qk_sha256 *sha, const void *data, size_t n)
     }
 }
 
+void qk_sha256_add_number(struct qk_sha256 *sha, uint64_t number, size_t n_bytes)
+{
+    uint8_t bytes[8];
+    for (size_t b = 0; b < n_bytes; b++) {
+        bytes[b] = (uint8_t)(number >> (8 * b));
+    }
+    qk_sha256_add(sha, bytes, n_bytes);
+}
+
 void qk_sha256_hex(struct qk_sha256 *sha, char ret[65])
 {
     uint64_t bits = sha->n_bytes * 8;

@@ -162,6 +162,11 @@ bool qk_str_starts(const char *s, const char *prefix)
     return strncmp(s, prefix, strlen(prefix)) == 0;
 }
 
+size_t qk_utf8_mark(const char *s, size_t n)
+{
+    return n >= 3 && memcmp(s, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+}
+
 bool qk_str_ends(const char *s, const char *suffix)
 {
     size_t n = strlen(s), k = strlen(suffix);

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/str.h"
+
 void qk_scan_init(struct qk_scan *scan, const char *text, size_t n)
 {
     *scan = (struct qk_scan){.begin = text, .p = text, .end = text + n, .max_values = SIZE_MAX};
@@ -302,8 +304,10 @@ void qk_scan_explain(const struct qk_scan *scan, char *buf, size_t cap)
         column = *p == '\n' ? 1 : column + 1;
         line += *p == '\n';
     }
-    char found[16] = "the end";
-    if (scan->at < scan->end) {
+    char found[40] = "the end";
+    if (scan->at == scan->begin && qk_utf8_mark(scan->at, (size_t)(scan->end - scan->at)) > 0) {
+        snprintf(found, sizeof found, "a UTF-8 byte order mark (BOM)");
+    } else if (scan->at < scan->end) {
         unsigned char c = (unsigned char)*scan->at;
         snprintf(found, sizeof found, c > 0x20 && c < 0x7f ? "'%c'" : "byte 0x%02x", c);
     }

@@ -119,11 +119,11 @@ static enum qk_code add_id(struct id_list *list, uint64_t id, struct qk_err *err
     return QK_OK;
 }
 
-static enum qk_code parse_json_ids(const struct qk_str *input, const char *source, struct id_list *list,
+static enum qk_code parse_json_ids(const char *text, size_t len, const char *source, struct id_list *list,
                                    struct qk_err *err)
 {
     struct qk_json *root;
-    QK_TRY(qk_json_parse(input->s, input->len, source, &root, err));
+    QK_TRY(qk_json_parse(text, len, source, &root, err));
     const struct qk_json *ids = qk_json_type(root) == QK_JSON_OBJECT ? qk_json_get(root, "ids") : root;
     enum qk_code code = QK_OK;
     if (ids == NULL || qk_json_type(ids) != QK_JSON_ARRAY) {
@@ -139,11 +139,11 @@ static enum qk_code parse_json_ids(const struct qk_str *input, const char *sourc
     return code;
 }
 
-static enum qk_code parse_plain_ids(const struct qk_str *input, const char *source, struct id_list *list,
+static enum qk_code parse_plain_ids(const char *text, size_t len, const char *source, struct id_list *list,
                                     struct qk_err *err)
 {
     static const char between[] = " \t\r\n,";
-    const char *p = input->s, *end = input->s + input->len;
+    const char *p = text, *end = text + len;
     while (p < end) {
         if (*p != 0 && strchr(between, *p) != NULL) {
             p++;
@@ -166,12 +166,11 @@ static enum qk_code parse_plain_ids(const struct qk_str *input, const char *sour
 
 static enum qk_code parse_ids(const struct qk_str *input, const char *source, struct id_list *list, struct qk_err *err)
 {
-    size_t lead = input->len > 0 ? strspn(input->s, " \t\r\n") : 0;
-    if (lead == input->len) {
-        return QK_OK;
-    }
-    bool json = input->s[lead] == '{' || input->s[lead] == '[';
-    return json ? parse_json_ids(input, source, list, err) : parse_plain_ids(input, source, list, err);
+    size_t mark = qk_utf8_mark(input->s, input->len), len = input->len - mark;
+    const char *text = len > 0 ? input->s + mark : "";
+    char first = text[strspn(text, " \t\r\n")];
+    return first == '{' || first == '[' ? parse_json_ids(text, len, source, list, err)
+                                        : parse_plain_ids(text, len, source, list, err);
 }
 
 static enum qk_code show_text(struct qk_cli *cli, const struct qk_tokenizer *tokenizer, const struct qk_str *input,

@@ -390,7 +390,7 @@ enum qk_code qk_plan_read(const char *path, struct qk_arena *arena, struct qk_pl
 {
     char *text;
     size_t n;
-    QK_TRY(qk_file_slurp(path, MAX_PLAN_BYTES, &text, &n, err));
+    QK_TRY(qk_file_slurp_text(path, MAX_PLAN_BYTES, &text, &n, err));
     enum qk_code code = qk_plan_parse(path, text, n, arena, ret, err);
     qk_free(text);
     return code;

@@ -6,7 +6,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/str.h"
-#include "ckpt/json.h"
+#include "ckpt/json_lines.h"
 #include "run/eval.h"
 
 struct problem_reader {
@@ -135,45 +135,28 @@ static enum qk_code add_problem(struct problem_reader *r, const struct qk_json *
         return qk_fail(err, QK_EUSAGE, "%s: more than %d problems (--max-problems takes the first)", r->path,
                        QK_EVAL_MOST_PROBLEMS);
     }
-    if (r->n == r->cap) {
-        size_t cap = r->cap == 0 ? 64 : 2 * r->cap;
-        struct qk_eval_problem *more = qk_arena_alloc(r->arena, cap, sizeof *more);
-        if (more == NULL) {
-            return qk_fail_nomem(err, r->path);
-        }
-        if (r->n > 0) {
-            memcpy(more, r->problems, r->n * sizeof *more);
-        }
-        r->problems = more;
-        r->cap = cap;
+    struct qk_eval_problem *problems = qk_arena_grow(r->arena, r->problems, r->n, &r->cap, sizeof *problems);
+    if (problems == NULL) {
+        return qk_fail_nomem(err, r->path);
     }
+    r->problems = problems;
     QK_TRY(read_problem(r, object, &r->problems[r->n], err));
     r->n++;
     return QK_OK;
 }
 
-static enum qk_code read_lines(struct problem_reader *r, const char *text, size_t len, struct qk_err *err)
+static enum qk_code read_problems(struct problem_reader *r, struct qk_json_lines *lines, struct qk_err *err)
 {
-    for (size_t at = 0; at < len && (r->most == 0 || r->n < r->most);) {
-        const char *newline = memchr(text + at, '\n', len - at);
-        size_t n = newline == NULL ? len - at : (size_t)(newline - (text + at)), blank = 0;
-        struct qk_json *json = NULL;
-        r->line++;
-        while (blank < n && strchr(" \t\r", text[at + blank]) != NULL) {
-            blank++;
+    while (r->most == 0 || r->n < r->most) {
+        struct qk_json *json;
+        QK_TRY(qk_json_lines_next(lines, &json, err));
+        if (json == NULL) {
+            break;
         }
-        if (blank < n) {
-            struct qk_str source = {0};
-            qk_str_addf(&source, "%s: line %zu", r->path, r->line);
-            enum qk_code code =
-                source.failed ? qk_fail_nomem(err, r->path) : qk_json_parse(text + at, n, source.s, &json, err);
-            qk_str_release(&source);
-            QK_TRY(code);
-            code = add_problem(r, json, err);
-            qk_json_free(json);
-            QK_TRY(code);
-        }
-        at += n + 1;
+        r->line = lines->line;
+        enum qk_code code = add_problem(r, json, err);
+        qk_json_free(json);
+        QK_TRY(code);
     }
     return r->n > 0 ? QK_OK : qk_fail(err, QK_EFORMAT, "%s: no problems in it", r->path);
 }
@@ -182,20 +165,15 @@ static enum qk_code read_lines(struct problem_reader *r, const char *text, size_
 
 static void hash_part(struct qk_sha256 *sha, const void *bytes, size_t n)
 {
-    unsigned char size[8];
-    for (size_t b = 0; b < 8; b++) {
-        size[b] = (unsigned char)((uint64_t)n >> (8 * b));
-    }
-    qk_sha256_add(sha, size, 8);
+    qk_sha256_add_number(sha, n, 8);
     qk_sha256_add(sha, bytes, n);
 }
 
 static void hash_ids(struct qk_sha256 *sha, const uint32_t *ids, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        const unsigned char bytes[4] = {(unsigned char)ids[i], (unsigned char)(ids[i] >> 8),
-                                        (unsigned char)(ids[i] >> 16), (unsigned char)(ids[i] >> 24)};
-        hash_part(sha, bytes, 4);
+        qk_sha256_add_number(sha, 4, 8);
+        qk_sha256_add_number(sha, ids[i], 4);
     }
     hash_part(sha, "", 0);
 }
@@ -240,16 +218,15 @@ enum qk_code qk_eval_set_read(const char *path, const char *tokenizer_path, size
 {
     struct problem_reader r = {.path = path, .arena = arena, .most = most};
     struct qk_eval_set set = {.path = path};
-    char *text = NULL;
-    size_t len = 0;
+    struct qk_json_lines lines;
     QK_TRY(name_of(path, arena, &set.name, err));
-    QK_TRY(qk_file_slurp(path, QK_EVAL_MAX_FILE, &text, &len, err));
+    QK_TRY(qk_json_lines_open(path, QK_EVAL_MAX_FILE, &lines, err));
     enum qk_code code = qk_tokenizer_open(tokenizer_path, &r.tokenizer, err);
     if (code == QK_OK) {
-        code = read_lines(&r, text, len, err);
+        code = read_problems(&r, &lines, err);
     }
     qk_tokenizer_free(r.tokenizer);
-    qk_free(text);
+    qk_json_lines_release(&lines);
     QK_TRY(code);
     set.n = r.n;
     set.problems = r.problems;

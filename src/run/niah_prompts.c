@@ -4,9 +4,8 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
-#include "base/interrupt.h"
 #include "base/str.h"
-#include "ckpt/json.h"
+#include "ckpt/json_lines.h"
 #include "niah_set.h"
 #include "provenance.h"
 
@@ -86,45 +85,27 @@ static enum qk_code read_prompt(struct prompt_reader *r, const struct qk_json *o
     if (r->n == QK_NIAH_MOST_CASES) {
         return qk_niah_too_many(r->path, r->n + 1, err);
     }
-    if (r->n == r->cap) {
-        size_t cap = r->cap == 0 ? 64 : 2 * r->cap;
-        struct qk_niah_case *more = qk_arena_alloc(r->arena, cap, sizeof *more);
-        if (more == NULL) {
-            return qk_fail_nomem(err, r->path);
-        }
-        if (r->n > 0) {
-            memcpy(more, r->cases, r->n * sizeof *more);
-        }
-        r->cases = more;
-        r->cap = cap;
+    struct qk_niah_case *cases = qk_arena_grow(r->arena, r->cases, r->n, &r->cap, sizeof *cases);
+    if (cases == NULL) {
+        return qk_fail_nomem(err, r->path);
     }
+    r->cases = cases;
     r->cases[r->n++] = c;
     return QK_OK;
 }
 
-static enum qk_code read_lines(struct prompt_reader *r, const char *text, size_t len, struct qk_err *err)
+static enum qk_code read_prompts(struct prompt_reader *r, struct qk_json_lines *lines, struct qk_err *err)
 {
-    for (size_t at = 0; at < len;) {
-        const char *newline = memchr(text + at, '\n', len - at);
-        size_t n = newline == NULL ? len - at : (size_t)(newline - (text + at)), blank = 0;
-        struct qk_json *json = NULL;
-        r->line++;
-        QK_TRY(qk_interrupt_check(err));
-        while (blank < n && strchr(" \t\r", text[at + blank]) != NULL) {
-            blank++;
+    for (;;) {
+        struct qk_json *json;
+        QK_TRY(qk_json_lines_next(lines, &json, err));
+        if (json == NULL) {
+            break;
         }
-        if (blank < n) {
-            struct qk_str source = {0};
-            qk_str_addf(&source, "%s: line %zu", r->path, r->line);
-            enum qk_code code =
-                source.failed ? qk_fail_nomem(err, r->path) : qk_json_parse(text + at, n, source.s, &json, err);
-            qk_str_release(&source);
-            QK_TRY(code);
-            code = read_prompt(r, json, err);
-            qk_json_free(json);
-            QK_TRY(code);
-        }
-        at += n + 1;
+        r->line = lines->line;
+        enum qk_code code = read_prompt(r, json, err);
+        qk_json_free(json);
+        QK_TRY(code);
     }
     return r->n > 0 ? QK_OK : qk_fail(err, QK_EFORMAT, "%s: no prompts in it", r->path);
 }
@@ -174,8 +155,7 @@ enum qk_code qk_niah_set_prompts(const char *path, const char *tokenizer_path, s
     struct prompt_reader r = {.path = path, .arena = arena};
     struct qk_niah_set set = {.source = path};
     struct qk_str words = {0};
-    char *text = NULL;
-    size_t len = 0;
+    struct qk_json_lines lines;
     qk_str_add(&words, "--prompts ");
     qk_provenance_add_word(&words, path);
     set.words = words.failed ? NULL : qk_arena_strdup(arena, words.s);
@@ -186,13 +166,13 @@ enum qk_code qk_niah_set_prompts(const char *path, const char *tokenizer_path, s
     if (set.words == NULL || set.name == NULL) {
         return qk_fail_nomem(err, path);
     }
-    QK_TRY(qk_file_slurp(path, QK_NIAH_MAX_FILE, &text, &len, err));
+    QK_TRY(qk_json_lines_open(path, QK_NIAH_MAX_FILE, &lines, err));
     enum qk_code code = qk_tokenizer_open(tokenizer_path, &r.tokenizer, err);
     if (code == QK_OK) {
-        code = read_lines(&r, text, len, err);
+        code = read_prompts(&r, &lines, err);
     }
     qk_tokenizer_free(r.tokenizer);
-    qk_free(text);
+    qk_json_lines_release(&lines);
     QK_TRY(code);
     QK_TRY(prompt_axes(&r, &set, err));
     set.n = r.n;

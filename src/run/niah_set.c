@@ -80,22 +80,11 @@ enum qk_code qk_niah_parse_lengths(const char *const *words, size_t n, struct qk
 
 /* ---- what sets have in common ----------------------------------------------------------------------------------- */
 
-static void hash_number(struct qk_sha256 *sha, uint64_t n)
-{
-    unsigned char bytes[8];
-    for (size_t b = 0; b < 8; b++) {
-        bytes[b] = (unsigned char)(n >> (8 * b));
-    }
-    qk_sha256_add(sha, bytes, 8);
-}
-
 static void hash_ids(struct qk_sha256 *sha, const uint32_t *ids, size_t n)
 {
-    hash_number(sha, n);
+    qk_sha256_add_number(sha, n, 8);
     for (size_t i = 0; i < n; i++) {
-        const unsigned char bytes[4] = {(unsigned char)ids[i], (unsigned char)(ids[i] >> 8),
-                                        (unsigned char)(ids[i] >> 16), (unsigned char)(ids[i] >> 24)};
-        qk_sha256_add(sha, bytes, 4);
+        qk_sha256_add_number(sha, ids[i], 4);
     }
 }
 
@@ -110,7 +99,7 @@ void qk_niah_set_seal(struct qk_niah_set *set)
         hash_ids(&sha, c->scoring.prompt, c->scoring.n_prompt);
         hash_ids(&sha, c->scoring.answer, c->scoring.n_answer);
         for (size_t w = 0; w < c->n_wanted; w++) {
-            hash_number(&sha, strlen(c->wanted[w]));
+            qk_sha256_add_number(&sha, strlen(c->wanted[w]), 8);
             qk_sha256_add(&sha, c->wanted[w], strlen(c->wanted[w]));
         }
     }

@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/str.h"
-#include "ckpt/json.h"
+#include "ckpt/json_lines.h"
 #include "probe_run.h"
 
 /* A file being read. */
@@ -26,18 +26,11 @@ static enum qk_code open_tokenizer(struct reader *r, struct qk_err *err)
 
 static enum qk_code add_sequence(struct reader *r, const struct qk_probe_sequence *sequence, struct qk_err *err)
 {
-    if (r->n == r->cap) {
-        size_t cap = r->cap == 0 ? 64 : 2 * r->cap;
-        struct qk_probe_sequence *more = qk_arena_alloc(r->arena, cap, sizeof(*more));
-        if (more == NULL) {
-            return qk_fail_nomem(err, r->path);
-        }
-        if (r->n > 0) {
-            memcpy(more, r->sequences, r->n * sizeof(*more));
-        }
-        r->sequences = more;
-        r->cap = cap;
+    struct qk_probe_sequence *sequences = qk_arena_grow(r->arena, r->sequences, r->n, &r->cap, sizeof *sequences);
+    if (sequences == NULL) {
+        return qk_fail_nomem(err, r->path);
     }
+    r->sequences = sequences;
     r->sequences[r->n++] = *sequence;
     return QK_OK;
 }
@@ -173,44 +166,27 @@ static enum qk_code read_object(struct reader *r, const struct qk_json *object, 
     return add_sequence(r, &sequence, err);
 }
 
-static enum qk_code read_line(struct reader *r, const char *line, size_t n, struct qk_err *err)
-{
-    struct qk_json *json;
-    struct qk_str source = {0};
-    qk_str_addf(&source, "%s: line %zu", r->path, r->line);
-    enum qk_code code = source.failed ? qk_fail_nomem(err, r->path) : qk_json_parse(line, n, source.s, &json, err);
-    qk_str_release(&source);
-    QK_TRY(code);
-    struct qk_encoding encoding = {0};
-    code = read_object(r, json, &encoding, err);
-    qk_encoding_release(&encoding);
-    qk_json_free(json);
-    return code;
-}
-
 /* ---- files ---- */
 
-static bool is_blank(const char *line, size_t n)
+static enum qk_code read_lines(struct reader *r, size_t most, struct qk_err *err)
 {
-    size_t i = 0;
-    while (i < n && strchr(" \t\r", line[i]) != NULL) {
-        i++;
-    }
-    return i == n;
-}
-
-static enum qk_code read_lines(struct reader *r, const char *text, size_t len, size_t most, struct qk_err *err)
-{
-    for (size_t at = 0; at < len && (most == 0 || r->n < most);) {
-        const char *newline = memchr(text + at, '\n', len - at);
-        size_t n = newline == NULL ? len - at : (size_t)(newline - (text + at));
-        r->line++;
-        if (!is_blank(text + at, n)) {
-            QK_TRY(read_line(r, text + at, n, err));
+    struct qk_json_lines lines;
+    enum qk_code code = qk_json_lines_open(r->path, QK_PROBE_MAX_FILE, &lines, err);
+    QK_TRY(code);
+    while (code == QK_OK && (most == 0 || r->n < most)) {
+        struct qk_json *json = NULL;
+        struct qk_encoding encoding = {0};
+        code = qk_json_lines_next(&lines, &json, err);
+        if (code != QK_OK || json == NULL) {
+            break;
         }
-        at += n + 1;
+        r->line = lines.line;
+        code = read_object(r, json, &encoding, err);
+        qk_encoding_release(&encoding);
+        qk_json_free(json);
     }
-    return QK_OK;
+    qk_json_lines_release(&lines);
+    return code;
 }
 
 /* Length of the special tokens that the tokenizer puts in front of a text. */
@@ -253,13 +229,16 @@ static enum qk_code cut_pieces(struct reader *r, const struct qk_encoding *text,
     return QK_OK;
 }
 
-static enum qk_code read_text(struct reader *r, const char *text, size_t len, size_t length, size_t most,
-                              struct qk_err *err)
+static enum qk_code read_text(struct reader *r, size_t length, size_t most, struct qk_err *err)
 {
     struct qk_encoding encoding = {0}, with = {0};
-    size_t n_specials = 0;
-    QK_TRY(open_tokenizer(r, err));
-    enum qk_code code = leading_specials(r, &with, &n_specials, err);
+    size_t n_specials = 0, len;
+    char *text;
+    QK_TRY(qk_file_slurp_text(r->path, QK_PROBE_MAX_FILE, &text, &len, err));
+    enum qk_code code = open_tokenizer(r, err);
+    if (code == QK_OK) {
+        code = leading_specials(r, &with, &n_specials, err);
+    }
     if (code == QK_OK) {
         code = qk_tokenizer_encode(r->tokenizer, text, len, false, &encoding, err);
     }
@@ -268,6 +247,7 @@ static enum qk_code read_text(struct reader *r, const char *text, size_t len, si
     }
     qk_encoding_release(&encoding);
     qk_encoding_release(&with);
+    qk_free(text);
     return code;
 }
 
@@ -277,16 +257,9 @@ void qk_probe_set_seal(struct qk_probe_set *set)
     qk_sha256_init(&sha);
     for (size_t i = 0; i < set->n; i++) {
         const struct qk_probe_sequence *sequence = &set->sequences[i];
-        unsigned char bytes[8];
-        for (size_t b = 0; b < 8; b++) {
-            bytes[b] = (unsigned char)((uint64_t)sequence->n >> (8 * b));
-        }
-        qk_sha256_add(&sha, bytes, 8);
+        qk_sha256_add_number(&sha, sequence->n, 8);
         for (size_t t = 0; t < sequence->n; t++) {
-            for (size_t b = 0; b < 4; b++) {
-                bytes[b] = (unsigned char)(sequence->ids[t] >> (8 * b));
-            }
-            qk_sha256_add(&sha, bytes, 4);
+            qk_sha256_add_number(&sha, sequence->ids[t], 4);
         }
         set->longest = sequence->n > set->longest ? sequence->n : set->longest;
     }
@@ -297,11 +270,7 @@ void qk_probe_set_seal(struct qk_probe_set *set)
 static enum qk_code read_file(struct reader *r, size_t length, size_t most, struct qk_probe_set *ret,
                               struct qk_err *err)
 {
-    char *text;
-    size_t len;
-    QK_TRY(qk_file_slurp(r->path, QK_PROBE_MAX_FILE, &text, &len, err));
-    enum qk_code code = length > 0 ? read_text(r, text, len, length, most, err) : read_lines(r, text, len, most, err);
-    qk_free(text);
+    enum qk_code code = length > 0 ? read_text(r, length, most, err) : read_lines(r, most, err);
     qk_tokenizer_free(r->tokenizer);
     QK_TRY(code);
     if (r->n == 0) {

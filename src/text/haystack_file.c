@@ -188,7 +188,7 @@ static enum qk_code slurp_keys(struct qk_haystack *h, const char *path, struct q
     if (path == NULL) {
         return read_keys(h, qk_builtin_keys.bytes, qk_builtin_keys.len, "built-in keys", err);
     }
-    QK_TRY(qk_file_slurp(path, MAX_KEYS, &text, &len, err));
+    QK_TRY(qk_file_slurp_text(path, MAX_KEYS, &text, &len, err));
     enum qk_code code = read_keys(h, text, len, path, err);
     qk_free(text);
     return code;
@@ -202,7 +202,7 @@ static enum qk_code slurp_prose(struct qk_haystack *h, const char *path, struct 
         return qk_prose_make(qk_builtin_haystack.bytes, qk_builtin_haystack.len, "built-in haystack", h->arena,
                              &h->prose, err);
     }
-    QK_TRY(qk_file_slurp(path, MAX_PROSE, &text, &len, err));
+    QK_TRY(qk_file_slurp_text(path, MAX_PROSE, &text, &len, err));
     enum qk_code code = qk_prose_make(text, len, path, h->arena, &h->prose, err);
     qk_free(text);
     return code;
@@ -253,11 +253,7 @@ static enum qk_code read_template(struct qk_haystack *h, const struct qk_json *j
 
 static void hash_text(struct qk_sha256 *sha, const char *s, size_t n)
 {
-    unsigned char bytes[8];
-    for (size_t b = 0; b < 8; b++) {
-        bytes[b] = (unsigned char)((uint64_t)n >> (8 * b));
-    }
-    qk_sha256_add(sha, bytes, 8);
+    qk_sha256_add_number(sha, n, 8);
     qk_sha256_add(sha, s, n);
 }
 
@@ -277,12 +273,22 @@ static void hash_all(struct qk_haystack *h)
     qk_sha256_hex(&sha, h->sha256);
 }
 
+static enum qk_code load_template(const char *path, struct qk_json **ret, struct qk_err *err)
+{
+    char *text;
+    size_t len;
+    QK_TRY(qk_file_slurp_text(path, MAX_TEMPLATE, &text, &len, err));
+    enum qk_code code = qk_json_parse(text, len, path, ret, err);
+    qk_free(text);
+    return code;
+}
+
 static enum qk_code open_all(struct qk_haystack *h, const char *template_path, const char *prose_path,
                              struct qk_err *err)
 {
     struct qk_json *builtin = NULL, *given = NULL;
     QK_TRY(qk_json_parse(qk_builtin_niah.bytes, qk_builtin_niah.len, "built-in template", &builtin, err));
-    enum qk_code code = template_path == NULL ? QK_OK : qk_json_load(template_path, MAX_TEMPLATE, &given, err);
+    enum qk_code code = template_path == NULL ? QK_OK : load_template(template_path, &given, err);
     if (code == QK_OK) {
         code = read_template(h, given == NULL ? builtin : given, builtin, template_path, prose_path, err);
     }

@@ -22,6 +22,14 @@ $ qkscope eval $SRC/examples/amnesia/sft --data few.jsonl --max-problems 1 --sha
 > sft         -  no problems in this part
 > part 2 of 2: rates are made by `qkscope merge` of all parts
 
+# a byte order mark, as some editors put in front of UTF-8, is passed over; UTF-16 is refused by name
+$ (printf '\357\273\277'; cat few.jsonl) > marked.jsonl; qkscope eval $SRC/examples/amnesia/sft --data marked.jsonl --max-problems 2 -o marked.h5 | tail -n 1
+> sft   100.0 %   34.2 to 100.0         2     <*>
+
+$ printf '\377\376{\0' > utf16.jsonl; qkscope eval $SRC/examples/amnesia/sft --data utf16.jsonl -o x.h5
+? 4
+! qkscope: error: utf16.jsonl: its byte order mark says UTF-16 (expected UTF-8)
+
 # what cannot be
 $ qkscope eval $SRC/examples/amnesia/base --data few.jsonl
 ? 2

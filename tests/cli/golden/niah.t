@@ -80,3 +80,11 @@ $ qkscope probe $SRC/examples/amnesia/base -o x.h5 --text bad.json --niah
 ? 2
 ! qkscope: error: two sorts of probes
 ! qkscope: hint: give one of --tokens FILE.jsonl, --text FILE and --niah
+
+# what people write may begin with a byte order mark; a checkpoint's files may not
+$ for f in niah.json keys.txt haystack.txt; do (printf '\357\273\277'; cat $SRC/examples/amnesia/$f) > $f; done; qkscope niah $SRC/examples/amnesia/sft --template niah.json --tasks s2 --lengths 128 --depths 1 -o marked.h5 && qkscope niah $SRC/examples/amnesia/sft --template $SRC/examples/amnesia/niah.json --tasks s2 --lengths 128 --depths 1 -o plain.h5 -q >/dev/null && qkscope export marked.h5 -d 'answer' > a && qkscope export plain.h5 -d 'answer' | cmp - a
+> ...
+
+$ mkdir m && cp $SRC/examples/amnesia/sft/* m && (printf '\357\273\277'; cat $SRC/examples/amnesia/sft/config.json) > config && cat config > m/config.json; qkscope inspect m
+? 4
+! qkscope: error: m/config.json: not valid JSON at line 1, column 1 (expected a value, found a UTF-8 byte order mark (BOM))

@@ -18,6 +18,9 @@ void qk_arena_free(struct qk_arena *arena);
 
 /* n × size zeroed bytes, or NULL when out of memory or when n × size overflows. n × size == 0 gives a valid pointer. */
 void *qk_arena_alloc(struct qk_arena *arena, size_t n, size_t size);
+/* Room for one item more behind n of *cap: array itself, or a copy of it with a larger *cap. NULL when out of memory.
+ */
+void *qk_arena_grow(struct qk_arena *arena, void *array, size_t n, size_t *cap, size_t size);
 /* Copies of strings. */
 char *qk_arena_strdup(struct qk_arena *arena, const char *s);
 char *qk_arena_strndup(struct qk_arena *arena, const char *s, size_t n);

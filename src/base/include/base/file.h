@@ -19,6 +19,10 @@ enum qk_code qk_file_read_at(int fd, const char *path, uint64_t offset, size_t n
                              struct qk_err *err) QK_CHECKED;
 /* A whole file of at most max bytes as NUL-terminated memory (*ret_len excludes the NUL). *ret from qk_calloc. */
 enum qk_code qk_file_slurp(const char *path, size_t max, char **ret, size_t *ret_len, struct qk_err *err) QK_CHECKED;
+/* The same of a text that a person wrote, in any editor: without the byte order mark that some put in front of UTF-8;
+ * one of UTF-16 is QK_EFORMAT. */
+enum qk_code qk_file_slurp_text(const char *path, size_t max, char **ret, size_t *ret_len,
+                                struct qk_err *err) QK_CHECKED;
 
 bool qk_path_exists(const char *path);
 bool qk_path_is_dir(const char *path);

@@ -13,6 +13,8 @@ struct qk_sha256 {
 
 void qk_sha256_init(struct qk_sha256 *sha);
 void qk_sha256_add(struct qk_sha256 *sha, const void *data, size_t n);
+/* The n_bytes (at most 8) low bytes of number, the lowest first. */
+void qk_sha256_add_number(struct qk_sha256 *sha, uint64_t number, size_t n_bytes);
 /* 64 lower-case hex digits and a NUL. */
 void qk_sha256_hex(struct qk_sha256 *sha, char ret[65]);
 

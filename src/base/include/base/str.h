@@ -37,6 +37,8 @@ void qk_str_add_bytes(struct qk_str *str, uint64_t bytes);
 bool qk_streq(const char *a, const char *b);
 bool qk_str_starts(const char *s, const char *prefix);
 bool qk_str_ends(const char *s, const char *suffix);
+/* Bytes of the byte order mark at the beginning of n bytes of UTF-8: 3 or 0. */
+size_t qk_utf8_mark(const char *s, size_t n);
 /* The whole of s as a decimal number in [min, max]. */
 bool qk_parse_u64(const char *s, uint64_t min, uint64_t max, uint64_t *ret);
 bool qk_parse_double(const char *s, double *ret);
