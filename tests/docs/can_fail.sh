@@ -79,6 +79,9 @@ missing 'tail_mass has no definition' docs/metrics.md 's/^## `tail_mass`$/## `ot
 missing 'needle-lost has no advice' docs/findings.md '/^## `needle-lost`/,/^## `far/s/^\* Advice.*//'
 missing 'emd has no\|drift-heatmap has no picture' docs/figures.md '/^!\[.*drift-heatmap/d'
 missing 'no `hypenet`\|no hypenet' docs/models.md 's/`hypenet`/x/'
+missing 'tutorial.md: probe has no --depth$' docs/tutorial.md 's/--depths 4/--depth 4/'
+missing 'faq.md: drift has no --lengths' docs/faq.md '1s/$/ `drift a b --lengths 1k`/'
+missing 'faq.md:  has no --gpu' docs/faq.md '1s/$/ `--gpu`/'
 
 # ---- pages
 page() { # must, what the output has to name, name of the case, text of the page

@@ -1,6 +1,8 @@
 """What the program has, the manual has: commands, options, metrics, findings, figures, families.
 
     tables.py SOURCE_ROOT QKSCOPE
+
+And what pages show of options, the program has.
 """
 import json
 import pathlib
@@ -93,6 +95,29 @@ def check_families():
     return len(types)
 
 
+def shown_code(text):
+    """Lines of fenced blocks, continued ones joined, and pieces of code in the text."""
+    fence = re.compile(r"^```.*?\n(.*?)^```", re.MULTILINE | re.DOTALL)
+    for block in fence.findall(text):
+        yield from re.split(r"[;\n]", block.replace("\\\n", " "))
+    for piece in re.findall(r"`([^`]+)`", fence.sub("", text)):
+        yield from " ".join(piece.split()).split("; ")
+
+
+def check_shown_options():
+    """No page shows a command with an option that it does not have, or an option that no command has."""
+    has = {c: {*options(c), "help"} for c in says("docs", "commands").split()}
+    known, n = set().union(*has.values(), {"version"}), 0
+    for path in [root / "README.md", *sorted(root.glob("docs/**/*.md")), *sorted(root.glob("*/README.md"))]:
+        for code in shown_code(path.read_text()):
+            used = re.match(r"(?:\$ )?(?:qkscope )?([a-z]+)\b([^|]*)", code)
+            command, rest = used.groups() if used and used[1] in has else ("", code if code.startswith("--") else "")
+            for option in re.findall(r"(?:^|(?<=\s))--([a-z][a-z-]*)", rest):
+                n += 1
+                expect(option in has.get(command, known), f"{path.relative_to(root)}: {command} has no --{option}")
+    return n
+
+
 def check_man_page():
     names = re.findall(r"[a-z-]+\.md", says("docs", "man").partition(".SH MANUAL")[2].replace("\\-", "-"))
     for name in names:
@@ -102,7 +127,8 @@ def check_man_page():
 
 check_man_page()
 counts = {check.__name__[6:]: check()
-          for check in (check_commands, check_metrics, check_findings, check_figures, check_families)}
+          for check in (check_commands, check_metrics, check_findings, check_figures, check_families,
+                        check_shown_options)}
 expect(all(n >= 10 for n in counts.values()), f"too few to believe: {counts}")
 print(*wrong, ", ".join(f"{n} {what}" for what, n in counts.items()), sep="\n")
 sys.exit(bool(wrong))
