@@ -1,6 +1,7 @@
 /* qkscope diagnose BASE TUNED -o DIR: the whole circle, from what moved to a repaired checkpoint and a verdict. */
 #include <limits.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,8 +13,11 @@
 #include "diagnose_problems.h"
 #include "diagnose_state.h"
 #include "diagnose_verdict.h"
+#include "model/forward_spec.h"
 #include "run/drift.h"
+#include "run/niah.h"
 #include "text/haystack.h"
+#include "text/tokenizer.h"
 
 /* ---- sizes ------------------------------------------------------------------------------------------------------ */
 
@@ -101,16 +105,57 @@ static enum qk_code settle_size(struct qk_diagnose *d, const struct qk_checkpoin
     return QK_OK;
 }
 
-/* ---- the command ------------------------------------------------------------------------------------------------ */
+/* ---- resuming --------------------------------------------------------------------------------------------------- */
+
+/* ---- what must be there ----------------------------------------------------------------------------------------- */
 
 /* What documents are made of: the template and the files that it names. */
-static enum qk_code state_documents(const struct qk_diagnose *d, struct qk_err *err)
+static enum qk_code hash_documents(const struct qk_diagnose *d, char *ret, struct qk_err *err)
 {
     struct qk_haystack *haystack;
     QK_TRY(qk_haystack_open(qk_cli_value(d->cli, "template"), qk_cli_value(d->cli, "haystack"), &haystack, err));
-    enum qk_code code = qk_diagnose_state_fact(d->state, "documents", qk_haystack_sha256(haystack), err);
+    (void)snprintf(ret, 65, "%s", qk_haystack_sha256(haystack));
     qk_haystack_free(haystack);
+    return QK_OK;
+}
+
+static enum qk_code check_forward(const struct qk_run_input *input, struct qk_err *err)
+{
+    struct qk_forward_spec *spec = NULL;
+    enum qk_code code = qk_forward_spec_open(input->model, &spec, err);
+    qk_forward_spec_free(spec);
+    if (code != QK_OK) {
+        qk_err_hint(err, "from the weights alone: qkscope drift, recommend RUN.h5, restore --plan");
+    }
     return code;
+}
+
+/* Before anything is written: what later steps would stop at. */
+static enum qk_code check_measurable(const struct qk_diagnose *d, const struct qk_checkpoint_inputs *inputs,
+                                     struct qk_err *err)
+{
+    static const char *const files[] = {"data", "data-test"};
+    const char *const *words;
+    struct qk_niah_grid grid = {0};
+    struct qk_tokenizer *tokenizer;
+    char sha[65];
+    if (qk_cli_value(d->cli, "data-test") != NULL && qk_cli_value(d->cli, "data") == NULL) {
+        return qk_fail(err, QK_EUSAGE, "--data-test: goes with --data, the problems to choose by");
+    }
+    size_t n = qk_cli_list(d->cli, "tasks", &words);
+    QK_TRY(qk_niah_parse_tasks(words, n, &grid, err));
+    n = qk_cli_list(d->cli, "lengths", &words);
+    QK_TRY(qk_niah_parse_lengths(words, n, &grid, err));
+    for (size_t i = 0; i < inputs->n; i++) {
+        QK_TRY(check_forward(&inputs->inputs[i], err));
+    }
+    QK_TRY(qk_tokenizer_open(inputs->ckpts[0]->dir, &tokenizer, err));
+    qk_tokenizer_free(tokenizer);
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        const char *file = qk_cli_value(d->cli, files[i]);
+        QK_TRY(file == NULL ? QK_OK : qk_diagnose_hash(file, sha, err));
+    }
+    return hash_documents(d, sha, err);
 }
 
 /* What must be the same for --resume. The drift run's hash stands for the program and both checkpoints. */
@@ -142,8 +187,13 @@ static enum qk_code state_facts(struct qk_diagnose *d, const struct qk_checkpoin
         code = file == NULL ? QK_OK : qk_diagnose_hash(file, sha, err);
         code = code == QK_OK ? qk_diagnose_state_fact(d->state, files[i], file == NULL ? NULL : sha, err) : code;
     }
-    return code == QK_OK ? state_documents(d, err) : code;
+    char documents[65];
+    QK_TRY(code);
+    QK_TRY(hash_documents(d, documents, err));
+    return qk_diagnose_state_fact(d->state, "documents", documents, err);
 }
+
+/* ---- the command ------------------------------------------------------------------------------------------------ */
 
 static enum qk_code take_problems(struct qk_diagnose *d, struct qk_err *err)
 {
@@ -228,10 +278,8 @@ static enum qk_code begin(struct qk_diagnose *d, const struct qk_checkpoint_inpu
     bool resumed;
     QK_TRY(qk_run_check_pair(&inputs->inputs[0], &inputs->inputs[1], qk_cli_progress(d->cli), err));
     QK_TRY(take_names(d, inputs, err));
-    if (qk_cli_value(d->cli, "data-test") != NULL && qk_cli_value(d->cli, "data") == NULL) {
-        return qk_fail(err, QK_EUSAGE, "--data-test: goes with --data, the problems to choose by");
-    }
     QK_TRY(guard_inputs(d, inputs, err));
+    QK_TRY(check_measurable(d, inputs, err));
     QK_TRY(make_directory(d, err));
     QK_TRY(qk_diagnose_state_open(d->dir, qk_cli_resume(d->cli), qk_cli_arena(d->cli), &d->state, &resumed, err));
     if (qk_cli_resume(d->cli) && !resumed) {

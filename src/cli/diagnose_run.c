@@ -94,6 +94,9 @@ static enum qk_code learn_from(struct qk_diagnose *d, const struct qk_diagnose_s
         for (size_t i = 0; i < plan.n_units; i++) {
             d->plan_changes = d->plan_changes || plan.units[i].action != QK_PLAN_KEEP;
         }
+        if (!d->plan_changes) {
+            qk_cli_remark(d->cli, "\n# the plan keeps everything as tuned: there is no checkpoint to write\n");
+        }
     }
     return QK_OK;
 }

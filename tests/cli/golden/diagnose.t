@@ -131,8 +131,25 @@ $ rm -rf none; head -n 1 problems.jsonl >one.jsonl; qkscope diagnose base sft -o
 ! qkscope: error: one.jsonl: too few problems to choose by one half and prove by the other (expected 2 lines or more, found 1)
 
 # a step's failure is the program's: its message, its exit status, and how to go on
-$ rm -rf none; qkscope diagnose base sft -o none --size xs --tasks s9 -q
+$ rm -rf none; qkscope diagnose base sft -o none --size xs --lengths 50 -q
 ? 2
 ! ...
 ! qkscope: error: step 'recommend' failed with exit status 2; its own message stands above
 ! qkscope: hint: finished steps are in none; the same command with --resume goes on
+
+# what later steps would stop at is told before anything is written
+$ rm -rf none; qkscope diagnose base sft -o none --tasks s9; qkscope diagnose base sft -o none --data nothere.jsonl; qkscope diagnose base sft -o none --template nothere.json; ls none
+? 2
+! qkscope: error: --tasks: no task is called 's9' (expected s1, s2 or s3)
+! qkscope: error: nothere.jsonl: cannot open: No such file or directory
+! qkscope: error: nothere.json: cannot open: No such file or directory
+! ls: <*>
+$ cp -r sft bare && rm bare/tokenizer.json && cp -r bare bare2; qkscope diagnose bare bare2 -o none; ls none
+? 2
+! qkscope: error: bare/tokenizer.json: cannot open: No such file or directory
+! ls: <*>
+$ mkdir own; cp sft/model.safetensors own; sed 's/"hypenet"/"gpt_oss_like"/' sft/config.json >own/config.json; qkscope diagnose own again=own -o none -q; ls none
+? 2
+! qkscope: error: own: model_type 'gpt_oss_like': there is no forward pass for this family
+! qkscope: hint: from the weights alone: qkscope drift, recommend RUN.h5, restore --plan
+! ls: <*>
