@@ -61,6 +61,7 @@ def main():
     assert (int(top[1]), int(top[2])) == numpy.unravel_index(numpy.nanargmax(qk), qk.shape)
     assert abs(float(top[3]) - numpy.nanmax(qk)) < 1e-3
     check_range(run, open(f"{demo}/steps/probe.txt").read())
+    check_restored(run, " ".join(open(f"{demo}/verdict.txt").read().split()))
     check_verdict(run, " ".join(open(f"{demo}/verdict.txt").read().split()))
     print(f"{n} heads agree")
 
@@ -92,6 +93,27 @@ def check_range(run, text):
     assert lost[0][:2] == ("5", "3") and float(lost[0][5]) < 0, "head 5.3 lost most, beyond doubt"
 
 
+def check_restored(run, text):
+    """What the verdict says of the heads in the restored checkpoint is what the probes measured."""
+    tables = [run[f"probe/{name}/retrieval_mass"][:] for name in ("base", "sft", "restored")]
+    named = re.findall(r"(\d+)\.(\d+) \(([\d.]+) -> ([\d.]+) -> ([\d.]+)\)", text)
+    assert len(named) > 2, text
+    for layer, head, *values in named:
+        for value, table in zip(values, tables):
+            assert abs(float(value) - table[int(layer), int(head)]) < 0.006, (layer, head, values)
+    sums = {name: run[f"probe/{name}/distance_histogram"][:].sum(axis=2) for name in ("base", "sft", "restored")}
+    for name, total in sums.items():
+        assert numpy.nanmax(abs(total - 1)) < 1e-6, name
+    shift = run["routing/restored/distance_shift"][:]
+    said = re.findall(r"(\d+)\.(\d+) by \d+ % \(\d+ to \d+\), in restored (?:by (\d+) %|no more)", text)
+    for layer, head, value in said:
+        shorter = 100 * (1 - 2.0 ** shift[int(layer), int(head)])
+        assert abs(float(value or 0) - max(shorter, 0)) < 0.6, (layer, head, value, shorter)
+    assert said and said[0][:2] == ("5", "3")
+    regained = re.search(r"In restored, (\w+) of these (\d+) heads ha(?:s|ve)", text)
+    assert regained and int(regained[2]) >= len(named), text
+
+
 def rate(run, name):
     hits = run[f"niah/{name}/cases/hit"][:]
     return 100 * hits.mean(), len(hits)
@@ -112,6 +134,8 @@ def check_verdict(run, text):
         assert f"returns {100 * (recall[control] - recall['tuned']) / lost:.0f} % (" in text, control
     half = recall["all Q/K"] - recall["tuned"] >= lost / 2
     assert ("is drift of Q and K the main cause? No" not in text) == half, text
+    answer = {"qk": "Yes", "partly_qk": "In part", "not_qk": "No"}[measured.attrs["cause"]]
+    assert f"is drift of Q and K the main cause? {answer}:" in text, text
     reasoning = [100 * run[f"eval/{name}/{run[f'eval/{name}'].attrs['set']}/hit"][:].mean() for name in ("base", "sft")]
     assert f"it rose from {reasoning[0]:.1f} % (" in text and f") to {reasoning[1]:.1f} % (" in text
 

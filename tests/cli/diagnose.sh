@@ -59,5 +59,11 @@ done
 [ $status -eq 0 ] || complain "killed: exit status $status: $(cat killed/err)"
 cmp whole/answer killed/answer || complain "another verdict after being killed"
 compare killed
+# other documents, under the name that the template gives them: not a diagnosis to go on with
+sed 's/the/that/g' haystack.txt >other.txt && mv other.txt haystack.txt
+(cd whole && $diagnose --resume >answer 2>err)
+status=$?
+[ $status -eq 4 ] || complain "resumed with other prose: exit status $status (expected 4)"
+grep -q 'documents: cannot resume a diagnosis of other inputs' whole/err || complain "resumed with other prose: $(cat whole/err)"
 echo "$interrupted interruptions and a kill left no trace"
 exit $wrong
