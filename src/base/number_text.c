@@ -87,6 +87,31 @@ bool qk_parse_u64(const char *s, uint64_t min, uint64_t max, uint64_t *ret)
     return true;
 }
 
+bool qk_parse_size(const char *s, uint64_t min, uint64_t max, uint64_t *ret)
+{
+    static const struct {
+        const char *suffixes;
+        uint64_t factor;
+    } units[] = {{"kK", 1024}, {"mM", 1048576}};
+    char digits[24];
+    size_t len = strlen(s);
+    uint64_t n, factor = 1;
+    for (size_t i = 0; len > 1 && factor == 1 && i < sizeof units / sizeof units[0]; i++) {
+        factor = strchr(units[i].suffixes, s[len - 1]) != NULL ? units[i].factor : 1;
+    }
+    len -= factor > 1 ? 1 : 0;
+    if (factor == 1 || len >= sizeof digits) {
+        return qk_parse_u64(s, min, max, ret);
+    }
+    memcpy(digits, s, len);
+    digits[len] = '\0';
+    if (!qk_parse_u64(digits, 0, max / factor, &n) || n * factor < min) {
+        return false;
+    }
+    *ret = n * factor;
+    return true;
+}
+
 bool qk_parse_double(const char *s, double *ret)
 {
     if (strchr(" \t\n\r\v\f", *s) != NULL) { /* an empty string too: strchr finds the NUL */

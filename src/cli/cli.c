@@ -102,7 +102,8 @@ bool qk_cli_flag(const struct qk_cli *cli, const char *name)
 
 size_t qk_cli_count(const struct qk_cli *cli, const char *name)
 {
-    assert(qk_cli_given(cli, name)->option->kind == QK_OPT_COUNT);
+    assert(qk_cli_given(cli, name)->option->kind == QK_OPT_COUNT ||
+           qk_cli_given(cli, name)->option->kind == QK_OPT_SIZE);
     return qk_cli_given(cli, name)->count;
 }
 

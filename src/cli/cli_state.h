@@ -18,7 +18,7 @@ struct qk_given {
     const char **items;  /* LIST: all items of all occurrences (or of the default) */
     size_t n_items;
     double number; /* NUMBER */
-    size_t count;  /* COUNT */
+    size_t count;  /* COUNT, SIZE */
 };
 
 struct qk_cli {

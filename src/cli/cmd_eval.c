@@ -226,7 +226,7 @@ static const struct qk_option options[] = {
          "An answer ends in front of this text; \\n, \\t and \\\\ stand for what they do in C. May be given several "
          "times."},
     {.name = "max-new",
-     .kind = QK_OPT_COUNT,
+     .kind = QK_OPT_SIZE,
      .arg = "N",
      .help = "At most N tokens are said. Default: those of the expected answer and 16 more; at least 256 with --match "
              "contains and number."},

@@ -20,6 +20,22 @@ static enum qk_code add_heads(const struct qk_table *table, const char *format, 
     return head_formats[i].add(table, glob, out, err);
 }
 
+/* What --dataset names, with commas between several; NULL without it. */
+static enum qk_code read_globs(struct qk_cli *cli, const char **ret, struct qk_err *err)
+{
+    const char *const *globs;
+    size_t n = qk_cli_values(cli, "dataset", &globs);
+    const char *list = n > 0 ? globs[0] : NULL;
+    for (size_t i = 1; i < n; i++) {
+        list = qk_arena_printf(qk_cli_arena(cli), "%s,%s", list, globs[i]);
+        if (list == NULL) {
+            return qk_fail_nomem(err, "--dataset");
+        }
+    }
+    *ret = list;
+    return QK_OK;
+}
+
 static enum qk_code check_options(struct qk_cli *cli, struct qk_err *err)
 {
     const char *glob = qk_cli_value(cli, "dataset"), *matrix = qk_cli_value(cli, "matrix"),
@@ -44,9 +60,10 @@ static enum qk_code check_options(struct qk_cli *cli, struct qk_err *err)
 
 static enum qk_code add_export(struct qk_cli *cli, const struct qk_table *table, struct qk_str *out, struct qk_err *err)
 {
-    const char *glob = qk_cli_value(cli, "dataset"), *matrix = qk_cli_value(cli, "matrix");
+    const char *glob = NULL, *matrix = qk_cli_value(cli, "matrix");
     const char *heads = qk_cli_value(cli, "heads");
     bool missing = qk_cli_flag(cli, "missing"), list = qk_cli_flag(cli, "list");
+    QK_TRY(read_globs(cli, &glob, err));
     enum qk_code code;
     if (heads != NULL) {
         code = add_heads(table, heads, glob, out, err);
@@ -79,8 +96,9 @@ static enum qk_code run(struct qk_cli *cli, struct qk_err *err)
 }
 
 static const struct qk_option options[] = {
-    {"dataset", 'd', QK_OPT_STRING, "GLOB", NULL, NULL,
-     "Only datasets whose path ('/drift/sft/q_rel_drift') or last part ('q_rel_drift') matches; '*' and '?' are wild."},
+    {"dataset", 'd', QK_OPT_STRING, "GLOB,…", NULL, NULL,
+     "Only datasets whose path ('/drift/sft/q_rel_drift') or last part ('q_rel_drift') matches; '*' and '?' are wild. "
+     "May be given several times."},
     {"missing", 0, QK_OPT_FLAG, NULL, NULL, NULL, "Also the cells that hold no value, with the state that says why."},
     {"list", 0, QK_OPT_FLAG, NULL, NULL, NULL,
      "What there is: path, type, shape, axes, units and title of each dataset."},

@@ -257,7 +257,7 @@ static const struct qk_option options[] = {
      .kind = QK_OPT_LIST,
      .arg = "LIST",
      .help = "The prompt as token ids, taken as they are: 0,392,1014."},
-    {.name = "max-new", .kind = QK_OPT_COUNT, .arg = "N", .dflt = "64", .help = "At most N new tokens."},
+    {.name = "max-new", .kind = QK_OPT_SIZE, .arg = "N", .dflt = "64", .help = "At most N new tokens."},
     {.name = "no-special",
      .kind = QK_OPT_FLAG,
      .help = "Without the special tokens that the tokenizer puts around a text."},

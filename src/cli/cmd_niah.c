@@ -213,7 +213,7 @@ static const struct qk_option options[] = {
      .help = "Cases from a file instead, one JSON object a line as RULER writes it: {\"input\": \"…\", \"outputs\": "
              "[\"…\"], \"length\": N}."},
     {.name = "max-new",
-     .kind = QK_OPT_COUNT,
+     .kind = QK_OPT_SIZE,
      .arg = "N",
      .help = "At most N tokens are said. Default: those of the expected answer and 16 more; 128 with --prompts."},
     {.name = "shard",

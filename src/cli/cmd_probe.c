@@ -121,6 +121,9 @@ static void add_losses(struct qk_str *out, const struct probe_command *p, const 
         const struct qk_needle_head *n = &s->needle[i];
         qk_str_addf(out, "    %zu.%zu has %.2f of its attention on the needle, now %.2f", n->layer, n->head, n->base,
                     n->tuned);
+        if (fmax(n->score_base, n->score_tuned) > 0.0) {
+            qk_str_addf(out, ", retrieval_score %.2f -> %.2f", n->score_base, n->score_tuned);
+        }
         if (!isnan(n->shift)) {
             qk_str_add(out, ": ");
             add_shift(out, n->shift, n->lo, n->hi);
@@ -175,6 +178,8 @@ static void add_json(struct qk_str *out, const struct probe_command *p, size_t i
                         s->needle[t].head);
             add_member(out, "base", s->needle[t].base);
             add_member(out, "tuned", s->needle[t].tuned);
+            add_member(out, "retrieval_score_base", s->needle[t].score_base);
+            add_member(out, "retrieval_score_tuned", s->needle[t].score_tuned);
             add_member(out, "distance_shift", s->needle[t].shift);
             add_member(out, "distance_shift_lo", s->needle[t].lo);
             add_member(out, "distance_shift_hi", s->needle[t].hi);
@@ -291,33 +296,36 @@ static const struct qk_option options[] = {
              "found \"spans\": [{\"name\": \"needle\", \"start\": i, \"end\": j}] (see below)."},
     {.name = "text", .kind = QK_OPT_PATH, .arg = "FILE", .help = "A text that is cut into probes of --length tokens."},
     {.name = "length",
-     .kind = QK_OPT_COUNT,
+     .kind = QK_OPT_SIZE,
      .arg = "N",
      .dflt = "1024",
-     .help = "Tokens per probe of --text, special tokens included."},
+     .help = "Tokens per probe of --text, special tokens included: 512, 2k (2048)."},
     {.name = "niah",
      .kind = QK_OPT_FLAG,
      .help = "Probes are needle-in-a-haystack documents with their answers, needle and answer marked, as of "
              "`qkscope niah` with the next options."},
     QK_NIAH_OPTION_ROWS("1k", "4"),
-    {.name = "max-probes", .kind = QK_OPT_COUNT, .arg = "N", .help = "Take the first N probes only."},
+    {.name = "max-probes",
+     .kind = QK_OPT_COUNT,
+     .arg = "N",
+     .help = "Take the first N probes only; 0: all, as without it."},
     {.name = "queries",
      .kind = QK_OPT_STRING,
      .arg = "WHICH",
      .dflt = "all",
      .help = "Queries whose rows count: all, last:N, or every:N counted back from the last one."},
     {.name = "linear-queries",
-     .kind = QK_OPT_COUNT,
+     .kind = QK_OPT_SIZE,
      .arg = "N",
      .dflt = "64",
      .help = "In linear layers take at most N of these queries, spread evenly; 0 leaves linear layers out."},
     {.name = "sink",
-     .kind = QK_OPT_COUNT,
+     .kind = QK_OPT_SIZE,
      .arg = "N",
      .dflt = "4",
      .help = "The first N keys are the sink, which tail_mass and mean_distance_nosink leave out."},
     {.name = "exact-profile", .kind = QK_OPT_FLAG, .help = "Keep the attention at every exact distance too."},
-    {.name = "logits-last", .kind = QK_OPT_COUNT, .arg = "N", .help = "Keep the logits of the last N positions."},
+    {.name = "logits-last", .kind = QK_OPT_SIZE, .arg = "N", .help = "Keep the logits of the last N positions."},
     {.name = "shard",
      .kind = QK_OPT_STRING,
      .arg = "I/N",

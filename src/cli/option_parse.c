@@ -7,6 +7,7 @@
 
 #include "base/str.h"
 #include "cli_state.h"
+#include "suggest.h"
 
 struct parse {
     struct qk_cli *cli;
@@ -34,26 +35,6 @@ static struct qk_given *find_letter(struct qk_cli *cli, char letter)
         }
     }
     return NULL;
-}
-
-static enum qk_code unknown_long(struct qk_cli *cli, const char *name, size_t len, struct qk_err *err)
-{
-    char *word = qk_arena_strndup(cli->arena, name, len);
-    const char **names = qk_arena_alloc(cli->arena, cli->n_given, sizeof *names);
-    if (word == NULL || names == NULL) {
-        return qk_fail_nomem(err, "command line");
-    }
-    for (size_t i = 0; i < cli->n_given; i++) {
-        names[i] = cli->given[i].option->name;
-    }
-    const char *near = qk_nearest(word, names, cli->n_given);
-    (void)qk_fail(err, QK_EUSAGE, "%s: unknown option '--%s'", cli->command->name, word);
-    if (near != NULL) {
-        qk_err_hint(err, "did you mean '--%s'?", near);
-    } else {
-        qk_err_hint(err, "'qkscope %s --help' lists the options", cli->command->name);
-    }
-    return QK_EUSAGE;
 }
 
 static enum qk_code check_choice(const struct qk_option *o, const char *value, struct qk_err *err)
@@ -125,6 +106,18 @@ static enum qk_code take_count(struct qk_cli *cli, struct qk_given *g, const cha
     return QK_OK;
 }
 
+static enum qk_code take_size(struct qk_cli *cli, struct qk_given *g, const char *value, struct qk_err *err)
+{
+    (void)cli;
+    uint64_t n;
+    if (!qk_parse_size(value, 0, SIZE_MAX / 2, &n)) {
+        return qk_fail(err, QK_EUSAGE, "--%s: '%s' is not a whole number (expected as in 512 or 2k, which is 2048)",
+                       g->option->name, value);
+    }
+    g->count = (size_t)n;
+    return QK_OK;
+}
+
 static enum qk_code take_number(struct qk_cli *cli, struct qk_given *g, const char *value, struct qk_err *err)
 {
     (void)cli;
@@ -151,9 +144,9 @@ static enum qk_code take_text(struct qk_cli *cli, struct qk_given *g, const char
 
 /* By enum qk_option_kind; flags take no value. */
 static enum qk_code (*const take_value[])(struct qk_cli *, struct qk_given *, const char *, struct qk_err *) = {
-    [QK_OPT_FLAG] = NULL,        [QK_OPT_STRING] = take_text,   [QK_OPT_PATH] = take_text,
-    [QK_OPT_COUNT] = take_count, [QK_OPT_NUMBER] = take_number, [QK_OPT_CHOICE] = take_choice,
-    [QK_OPT_LIST] = add_items,
+    [QK_OPT_FLAG] = NULL,          [QK_OPT_STRING] = take_text, [QK_OPT_PATH] = take_text,
+    [QK_OPT_COUNT] = take_count,   [QK_OPT_SIZE] = take_size,   [QK_OPT_NUMBER] = take_number,
+    [QK_OPT_CHOICE] = take_choice, [QK_OPT_LIST] = add_items,
 };
 
 static enum qk_code record(struct qk_cli *cli, struct qk_given *g, const char *value, struct qk_err *err)
@@ -205,7 +198,7 @@ static enum qk_code parse_long(struct parse *p, const char *word, struct qk_err 
     size_t len = strcspn(name, "=");
     struct qk_given *g = find_given(p->cli, name, len);
     if (g == NULL) {
-        return unknown_long(p->cli, name, len, err);
+        return qk_unknown_option(p->cli, name, len, err);
     }
     char *spelt = qk_arena_strndup(p->cli->arena, word, len + 2);
     if (spelt == NULL) {

@@ -27,35 +27,6 @@ enum qk_code qk_niah_parse_tasks(const char *const *words, size_t n, struct qk_n
     return QK_OK;
 }
 
-/* "512", "2k", "1m". */
-static bool parse_length(const char *word, size_t *ret)
-{
-    static const struct {
-        char suffix;
-        size_t factor;
-    } suffixes[] = {{'k', 1024}, {'K', 1024}, {'m', 1048576}, {'M', 1048576}};
-    char digits[16];
-    uint64_t n;
-    size_t len = strlen(word), factor = 1;
-    for (size_t i = 0; len > 1 && i < sizeof suffixes / sizeof suffixes[0]; i++) {
-        if (word[len - 1] == suffixes[i].suffix) {
-            factor = suffixes[i].factor;
-            len--;
-            break;
-        }
-    }
-    if (len == 0 || len >= sizeof digits) {
-        return false;
-    }
-    memcpy(digits, word, len);
-    digits[len] = '\0';
-    if (!qk_parse_u64(digits, 1, ((uint64_t)1 << 30) / factor, &n)) {
-        return false;
-    }
-    *ret = (size_t)n * factor;
-    return true;
-}
-
 enum qk_code qk_niah_parse_lengths(const char *const *words, size_t n, struct qk_niah_grid *grid, struct qk_err *err)
 {
     grid->n_lengths = 0;
@@ -63,17 +34,17 @@ enum qk_code qk_niah_parse_lengths(const char *const *words, size_t n, struct qk
         return qk_fail(err, QK_EUSAGE, "--lengths: %zu of them (expected at most %d)", n, QK_NIAH_MOST_LENGTHS);
     }
     for (size_t i = 0; i < n; i++) {
-        size_t length;
-        if (!parse_length(words[i], &length)) {
+        uint64_t length;
+        if (!qk_parse_size(words[i], 1, (uint64_t)1 << 30, &length)) {
             return qk_fail(err, QK_EUSAGE, "--lengths: '%s' is no number of tokens (expected as in 512 or 2k)",
                            words[i]);
         }
         for (size_t k = 0; k < grid->n_lengths; k++) {
             if (grid->lengths[k] == length) {
-                return qk_fail(err, QK_EUSAGE, "--lengths: %zu is there twice", length);
+                return qk_fail(err, QK_EUSAGE, "--lengths: %zu is there twice", (size_t)length);
             }
         }
-        grid->lengths[grid->n_lengths++] = length;
+        grid->lengths[grid->n_lengths++] = (size_t)length;
     }
     return QK_OK;
 }

@@ -17,7 +17,7 @@ enum qk_code qk_probe_parse_queries(const char *text, struct qk_probe_options *o
     }
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
         uint64_t n;
-        if (qk_str_starts(text, rules[i].prefix) && qk_parse_u64(text + strlen(rules[i].prefix), 1, UINT32_MAX, &n)) {
+        if (qk_str_starts(text, rules[i].prefix) && qk_parse_size(text + strlen(rules[i].prefix), 1, UINT32_MAX, &n)) {
             options->queries = rules[i].rule;
             options->n_queries = (size_t)n;
             return QK_OK;

@@ -50,7 +50,7 @@ static void insert_needle(struct qk_probe_summary *s, const struct qk_needle_hea
 
 /* What the summary reads of a checkpoint and its base; NULL where it is not there. */
 struct sources {
-    const struct qk_node *shift, *lo, *hi, *tail, *window, *needle_base, *needle;
+    const struct qk_node *shift, *lo, *hi, *tail, *window, *needle_base, *needle, *score_base, *score;
 };
 
 static struct sources sources_of(const struct qk_table *table, const char *name)
@@ -66,7 +66,9 @@ static struct sources sources_of(const struct qk_table *table, const char *name)
                             .tail = find(table, "routing", name, "tail_loss"),
                             .window = find(table, "routing", name, "tail_window"),
                             .needle_base = base == NULL ? NULL : find(table, "probe", base, "retrieval_mass"),
-                            .needle = find(table, "probe", name, "retrieval_mass")};
+                            .needle = find(table, "probe", name, "retrieval_mass"),
+                            .score_base = base == NULL ? NULL : find(table, "probe", base, "retrieval_score"),
+                            .score = find(table, "probe", name, "retrieval_score")};
 }
 
 static void add_losses(const struct sources *from, struct qk_probe_summary *s)
@@ -103,6 +105,8 @@ static void add_needle(const struct sources *from, struct qk_probe_summary *s)
                                           .head = i % base->shape[1],
                                           .base = base->v.f64[i],
                                           .tuned = at(from->needle, i),
+                                          .score_base = at(from->score_base, i),
+                                          .score_tuned = at(from->score, i),
                                           .shift = at(from->shift, i),
                                           .lo = at(from->lo, i),
                                           .hi = at(from->hi, i)};

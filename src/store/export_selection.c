@@ -11,10 +11,24 @@ static const char *leaf_name(const char *path)
     return strrchr(path, '/') + 1;
 }
 
-static bool matches(const char *glob, const char *path)
+/* What is wanted; n = 0: everything. */
+struct globs {
+    size_t n;
+    const char *const *glob;
+};
+
+static bool matches_one(const char *glob, const char *path)
 {
-    return glob == NULL || qk_glob_match(glob, path) || qk_glob_match(glob, path + 1) ||
-           qk_glob_match(glob, leaf_name(path));
+    return qk_glob_match(glob, path) || qk_glob_match(glob, path + 1) || qk_glob_match(glob, leaf_name(path));
+}
+
+static bool matches(const struct globs *globs, const char *path)
+{
+    bool found = globs->n == 0;
+    for (size_t i = 0; !found && i < globs->n; i++) {
+        found = matches_one(globs->glob[i], path);
+    }
+    return found;
 }
 
 static const char state_suffix[] = "_state";
@@ -32,16 +46,16 @@ static const struct qk_node *find_joined(const struct qk_table *table, const cha
 }
 
 /* A state array comes along with its metric when that is selected too. */
-static bool is_selected(const struct qk_table *table, const struct qk_node *node, const char *glob)
+static bool is_selected(const struct qk_table *table, const struct qk_node *node, const struct globs *globs)
 {
-    if (node->is_group || node->is_scale || !matches(glob, node->path)) {
+    if (node->is_group || node->is_scale || !matches(globs, node->path)) {
         return false;
     }
     const struct qk_node *metric = NULL;
     if (node->type == QK_TYPE_U8 && qk_str_ends(node->path, state_suffix)) {
         metric = find_joined(table, node->path, strlen(node->path) - strlen(state_suffix), "");
     }
-    return metric == NULL || !matches(glob, metric->path);
+    return metric == NULL || !matches(globs, metric->path);
 }
 
 /* The state array's axes must be the metric's first ones. */
@@ -124,30 +138,80 @@ static enum qk_code fail_no_match(const struct qk_table *table, const char *glob
     return code;
 }
 
-static enum qk_code select_arrays(const struct qk_table *table, const char *glob, struct qk_export_selection *s,
-                                  struct qk_err *err)
+/* Every glob has to match something. */
+static enum qk_code check_globs(const struct qk_table *table, const struct globs *globs, struct qk_arena *arena,
+                                struct qk_err *err)
 {
+    for (size_t g = 0; g < globs->n; g++) {
+        const struct globs one = {.n = 1, .glob = &globs->glob[g]};
+        size_t i = 0;
+        while (i < table->n_nodes && !is_selected(table, table->nodes[i], &one)) {
+            i++;
+        }
+        if (i == table->n_nodes) {
+            return fail_no_match(table, globs->glob[g], arena, err);
+        }
+    }
+    return QK_OK;
+}
+
+static enum qk_code select_arrays(const struct qk_table *table, const struct globs *globs,
+                                  struct qk_export_selection *s, struct qk_err *err)
+{
+    QK_TRY(check_globs(table, globs, s->arena, err));
     s->arrays = qk_arena_alloc(s->arena, table->n_nodes, sizeof(*s->arrays));
     s->columns = qk_arena_alloc(s->arena, table->n_nodes * QK_TABLE_MAX_DIMS, sizeof(*s->columns));
     if (s->arrays == NULL || s->columns == NULL) {
         return qk_fail_nomem(err, "export");
     }
     for (size_t i = 0; i < table->n_nodes; i++) {
-        if (is_selected(table, table->nodes[i], glob)) {
+        if (is_selected(table, table->nodes[i], globs)) {
             QK_TRY(add_array(table, table->nodes[i], s, err));
         }
     }
-    return s->n_arrays > 0 ? QK_OK : fail_no_match(table, glob, s->arena, err);
+    return s->n_arrays > 0 ? QK_OK : fail_no_match(table, NULL, s->arena, err);
 }
 
-enum qk_code qk_export_select(const struct qk_table *table, const char *glob, struct qk_export_selection *ret,
+/* The globs of a list with commas. One that matches as it stands is a name with commas in it. */
+static enum qk_code split_globs(const struct qk_table *table, const char *list, struct qk_arena *arena,
+                                struct globs *ret, struct qk_err *err)
+{
+    size_t n = list == NULL ? 0 : 1;
+    bool is_name = false;
+    for (size_t i = 0; list != NULL && !is_name && i < table->n_nodes; i++) {
+        is_name = matches_one(list, table->nodes[i]->path);
+    }
+    for (const char *p = list; p != NULL && !is_name && *p != '\0'; p++) {
+        n += *p == ',' ? 1 : 0;
+    }
+    const char **globs = qk_arena_alloc(arena, n, sizeof *globs);
+    if (globs == NULL) {
+        return qk_fail_nomem(err, "export");
+    }
+    for (size_t i = 0; i < n; i++) {
+        size_t len = is_name ? strlen(list) : strcspn(list, ",");
+        globs[i] = qk_arena_strndup(arena, list, len);
+        if (globs[i] == NULL) {
+            return qk_fail_nomem(err, "export");
+        }
+        list += len + (list[len] == ',' ? 1 : 0);
+    }
+    *ret = (struct globs){.n = n, .glob = globs};
+    return QK_OK;
+}
+
+enum qk_code qk_export_select(const struct qk_table *table, const char *globs, struct qk_export_selection *ret,
                               struct qk_err *err)
 {
     struct qk_export_selection s = {.arena = qk_arena_new()};
+    struct globs split = {0};
     if (s.arena == NULL) {
         return qk_fail_nomem(err, "export");
     }
-    enum qk_code code = select_arrays(table, glob, &s, err);
+    enum qk_code code = split_globs(table, globs, s.arena, &split, err);
+    if (code == QK_OK) {
+        code = select_arrays(table, &split, &s, err);
+    }
     if (code != QK_OK) {
         qk_export_selection_release(&s);
         return code;

@@ -26,10 +26,10 @@ struct qk_export_selection {
     struct qk_arena *arena;
 };
 
-/* Arrays that are no scales and match glob (NULL = all): against the whole path, the path without its first '/', or the
- * last part alone. A state array comes along with its metric and is taken by itself only without it. Nothing
- * matching is QK_EUSAGE. */
-enum qk_code qk_export_select(const struct qk_table *table, const char *glob, struct qk_export_selection *ret,
+/* Arrays that are no scales and match one of globs, separated by commas (NULL = all): against the whole path, the path
+ * without its first '/', or the last part alone. A state array comes along with its metric and is taken by itself only
+ * without it. A glob that nothing matches is QK_EUSAGE. */
+enum qk_code qk_export_select(const struct qk_table *table, const char *globs, struct qk_export_selection *ret,
                               struct qk_err *err) QK_CHECKED;
 void qk_export_selection_release(struct qk_export_selection *selection);
 

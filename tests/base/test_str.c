@@ -74,6 +74,32 @@ static void numbers_are_parsed_whole(void **state)
     }
     assert_false(qk_parse_u64("5", 6, 9, &u));
     assert_true(u == UINT64_MAX);
+    static const struct {
+        const char *text;
+        uint64_t n; /* 0: refused */
+    } sizes[] = {{"512", 512},
+                 {"2k", 2048},
+                 {"2K", 2048},
+                 {"1m", 1048576},
+                 {"3M", 3145728},
+                 {"1024k", 1048576},
+                 {"k", 0},
+                 {"1kk", 0},
+                 {"1 k", 0},
+                 {"-1k", 0},
+                 {"1g", 0},
+                 {"0.5k", 0},
+                 {"", 0},
+                 {"17592186044416m", 0},
+                 {"00000000000000000000000000001k", 0},
+                 {"4097k", 0}};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        uint64_t size = 0;
+        assert_int_equal(qk_parse_size(sizes[i].text, 1, 4 << 20, &size), sizes[i].n > 0);
+        assert_true(size == sizes[i].n);
+    }
+    assert_false(qk_parse_size("1k", 1025, 2048, &u));
+    assert_true(qk_parse_size("0k", 0, 9, &u) && u == 0);
     assert_true(qk_parse_double("1e-3", &d));
     assert_true(d == 1e-3);
     assert_false(qk_parse_double("1,5", &d));

@@ -46,6 +46,7 @@ for delay in 0.1 0.25 0.5 1 2 4; do
     [ -z "$left" ] || complain "after $delay s: left behind: $left"
     [ -s out ] && complain "after $delay s: it printed a summary"
     if [ -e run/run.h5.part ]; then
+        grep -q '^qkscope: hint: .*run/run.h5.part; .*--resume continues$' err || complain "after $delay s: no word of --resume"
         "$qkscope" export run/run.h5.part --list >list || complain "after $delay s: the part is not readable"
         "$qkscope" drift "$@" --force --resume -q -o run/run.h5 >resumed.txt || complain "after $delay s: cannot resume"
         cmp resumed.txt whole.txt || complain "after $delay s: another summary after resuming"

@@ -16,6 +16,7 @@ static const struct qk_option options[] = {
     {"flag", 'f', QK_OPT_FLAG, NULL, NULL, NULL, "A flag."},
     {"name", 'n', QK_OPT_STRING, "TEXT", "nobody", NULL, "A text."},
     {"count", 'c', QK_OPT_COUNT, "N", "7", NULL, "A number."},
+    {"size", 0, QK_OPT_SIZE, "N", "1k", NULL, "A size."},
     {"ratio", 0, QK_OPT_NUMBER, "X", "0.5", NULL, "A ratio."},
     {"colour", 0, QK_OPT_CHOICE, "C", "red", colours, "A colour."},
     {"list", 'l', QK_OPT_LIST, "LIST", NULL, NULL, "Items."},
@@ -84,6 +85,7 @@ static void test_defaults(void **state)
     assert_false(qk_cli_flag(&cli, "flag"));
     assert_string_equal(qk_cli_value(&cli, "name"), "nobody");
     assert_int_equal(qk_cli_count(&cli, "count"), 7);
+    assert_int_equal(qk_cli_count(&cli, "size"), 1024);
     assert_true(qk_cli_number(&cli, "ratio") == 0.5);
     assert_string_equal(qk_cli_value(&cli, "colour"), "red");
     assert_int_equal(qk_cli_list(&cli, "list", &items), 0);

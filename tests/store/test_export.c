@@ -80,6 +80,8 @@ static void test_odd_tables(void **state)
                    "dataset\tcheckpoint\tmetric\tvalue\ttext\tstate\n"
                    "/text\t\ttext\t\t\"a\t\"\"b\"\"\"\t\n");
     assert_exports(table, qk_export_json, "empty", false, "[]\n");
+    assert_exports(table, list, "e*,text", false,
+                   "dataset\ttype\tshape\taxes\tunits\ttitle\n/text\tstring\t\t\t\t\n/empty\tfloat64\t0\tnone\t\t\n");
     assert_exports(table, matrix, "square", false, "0.3333333333333333\tinf\nnan\t-0\n");
     assert_exports(table, list, "e*", false,
                    "dataset\ttype\tshape\taxes\tunits\ttitle\n/empty\tfloat64\t0\tnone\t\t\n");
@@ -95,6 +97,9 @@ static void test_no_match(void **state)
     assert_int_equal(qk_export_tsv(table, "squar", false, &out, &err), QK_EUSAGE);
     assert_string_equal(err.text, "no dataset matches 'squar'");
     assert_non_null(strstr(err.hint, "'square'"));
+    assert_int_equal(qk_export_tsv(table, "square,squar", false, &out, &err), QK_EUSAGE);
+    assert_string_equal(err.text, "no dataset matches 'squar'");
+    assert_int_equal(qk_export_tsv(table, "square,", false, &out, &err), QK_EUSAGE);
     assert_int_equal(qk_export_json(table, "x", false, &out, &err), QK_EUSAGE);
     assert_int_equal(qk_export_matrix(table, "*", &out, &err), QK_EUSAGE);
     assert_null(out.s);

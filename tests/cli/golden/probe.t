@@ -149,3 +149,15 @@ $ qkscope probe $SRC/examples/amnesia/base --tokens ok.jsonl --resume -o half.h5
 
 $ cmp half.h5 fresh.h5; ls half.h5.part x.h5 2>/dev/null
 ? 2
+
+# ---- needles: what the heads that read them copy, by the metric's name
+$ qkscope probe $SRC/examples/amnesia/base $SRC/examples/amnesia/sft --niah --tasks s2 --lengths 256 --depths 2 --template $SRC/examples/amnesia/niah.json -o needle.h5 | grep -c '^    [0-7]\.[0-5] has [01]\.[0-9]* of its attention on the needle, now [01]\.[0-9]*, retrieval_score [01]\.[0-9]* -> [01]\.[0-9]*: distance shift '
+> 5
+
+$ qkscope probe $SRC/examples/amnesia/base $SRC/examples/amnesia/sft --niah --tasks s2 --lengths 256 --depths 2 --template $SRC/examples/amnesia/niah.json -o needle.h5 --force --json | grep -c '"retrieval_score_base": [01].*"retrieval_score_tuned": [01]'
+> 1
+
+# ---- sizes with k
+$ head -c 60000 $SRC/examples/amnesia/haystack.txt >text.txt; qkscope probe $SRC/examples/amnesia/base --text text.txt --length 1k --queries last:1k --max-probes 1 -o k.h5 && qkscope probe $SRC/examples/amnesia/base --text text.txt --length 1024 --queries last:1024 --max-probes 1 -o plain.h5 && cmp k.h5 plain.h5
+> base: <*> nats per token on 1 probe
+> base: <*> nats per token on 1 probe

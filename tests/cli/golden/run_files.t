@@ -11,6 +11,17 @@ $ qkscope export run.h5 --matrix /drift/sft/q_rel_drift | wc -l
 $ qkscope export run.h5 --json --dataset qk_cosine | head -c 1
 > [
 
+# several datasets, by a list or one by one
+$ qkscope export run.h5 -d 'q_rel_drift,/drift/*/k_rel_*' --list | cut -f 1
+> dataset
+> /drift/sft/q_rel_drift
+> /drift/sft/k_rel_drift
+$ qkscope export run.h5 -d q_rel_drift -d k_rel_drift >several.tsv && qkscope export run.h5 -d q_rel_drift,k_rel_drift | cmp - several.tsv
+$ qkscope export run.h5 -d q_rel_drift -d nothing
+? 2
+! qkscope: error: run.h5: no dataset matches 'nothing'
+! qkscope: hint: --list shows them all
+
 $ qkscope export run.h5 --dataset nothing
 ? 2
 ! qkscope: error: <*>nothing<*>

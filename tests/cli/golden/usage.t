@@ -35,6 +35,29 @@ $ qkscope inspect --tensor base
 ! qkscope: error: inspect: unknown option '--tensor'
 ! qkscope: hint: did you mean '--tensors'?
 
+$ qkscope niah base --out x
+? 2
+! qkscope: error: niah: unknown option '--out'
+! qkscope: hint: did you mean '--output'?
+
+$ qkscope probe base --lenght 32k
+? 2
+! qkscope: error: probe: unknown option '--lenght'
+! qkscope: hint: did you mean '--length'?
+
+$ qkscope drift base sft --shard 1/2
+? 2
+! qkscope: error: drift: unknown option '--shard'
+! qkscope: hint: --shard is an option of probe, niah, eval; 'qkscope drift --help' lists those of drift
+
+$ qkscope probe base --length 32kb -o x.h5
+? 2
+! qkscope: error: --length: '32kb' is not a whole number (expected as in 512 or 2k, which is 2048)
+
+$ qkscope probe base --max-probes 1k -o x.h5
+? 2
+! qkscope: error: --max-probes: '1k' is not a whole number
+
 $ qkscope inspect --json=yes base
 ? 2
 ! qkscope: error: inspect: option '--json' takes no value (found 'yes')

@@ -41,6 +41,8 @@ bool qk_str_ends(const char *s, const char *suffix);
 size_t qk_utf8_mark(const char *s, size_t n);
 /* The whole of s as a decimal number in [min, max]. */
 bool qk_parse_u64(const char *s, uint64_t min, uint64_t max, uint64_t *ret);
+/* The same with k (1024) or m (1048576) behind it, upper or lower case, as sizes of contexts are spoken of. */
+bool qk_parse_size(const char *s, uint64_t min, uint64_t max, uint64_t *ret);
 bool qk_parse_double(const char *s, double *ret);
 /* Valid UTF-8 without control characters (names that go into HDF5, gnuplot, terminals). */
 bool qk_name_is_clean(const char *s);

@@ -17,6 +17,7 @@ enum qk_option_kind {
     QK_OPT_STRING, /* free text */
     QK_OPT_PATH,   /* a file or directory (completion) */
     QK_OPT_COUNT,  /* an unsigned integer, checked when parsing */
+    QK_OPT_SIZE,   /* the same in tokens, bytes …: 32k is 32768 */
     QK_OPT_NUMBER, /* a double, checked when parsing */
     QK_OPT_CHOICE, /* one of .choices */
     QK_OPT_LIST,   /* comma-separated, may be given several times */
@@ -78,7 +79,7 @@ const char *qk_cli_value(const struct qk_cli *cli, const char *name);
 /* STRING or PATH option that may be given several times: every value, in order; *ret borrowed. */
 size_t qk_cli_values(const struct qk_cli *cli, const char *name, const char *const **ret);
 bool qk_cli_flag(const struct qk_cli *cli, const char *name);
-size_t qk_cli_count(const struct qk_cli *cli, const char *name);  /* COUNT options; default applied */
+size_t qk_cli_count(const struct qk_cli *cli, const char *name);  /* COUNT and SIZE options; default applied */
 double qk_cli_number(const struct qk_cli *cli, const char *name); /* NUMBER options; default applied */
 /* LIST option: all items of all occurrences. *ret borrowed. 0 when not given and no default. */
 size_t qk_cli_list(const struct qk_cli *cli, const char *name, const char *const **ret);

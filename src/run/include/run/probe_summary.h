@@ -20,8 +20,9 @@ struct qk_range_loss {
 
 struct qk_needle_head {
     size_t layer, head;
-    double base, tuned;   /* retrieval_mass */
-    double shift, lo, hi; /* distance_shift and its interval */
+    double base, tuned;             /* retrieval_mass */
+    double score_base, score_tuned; /* retrieval_score; NaN where there is none */
+    double shift, lo, hi;           /* distance_shift and its interval */
 };
 
 struct qk_probe_summary {
