@@ -454,10 +454,10 @@ const struct qk_command qk_cmd_diagnose = {
     .max_operands = 2,
     .description =
         "Runs qkscope's commands one after the other: drift; probe on needles in haystacks; recommend --measure, which "
-        "chooses what to restore by running it; restore of the plan; drift, niah and eval of base, tuned and restored "
-        "checkpoint on documents and problems that nothing was chosen by; merge; plot. Every command line is shown "
-        "before "
-        "it is run and kept in DIR/commands.sh, so that any of them can be run again with other options.\n\n"
+        "chooses what to restore by running it; restore of the plan; drift and probe of the restored "
+        "checkpoint; niah and eval of base, tuned and restored checkpoint on documents and problems that nothing was "
+        "chosen by; merge; plot; report. Every command line is shown before it is run and kept in DIR/commands.sh, so "
+        "that any of them can be run again with other options.\n\n"
         "The verdict says what was lost, in which heads, how sure that is, whether drift of Q and K is the main cause, "
         "and "
         "what the plan brings back at what price. It is printed, in DIR/verdict.txt, and in /verdict of DIR/run.h5, "
