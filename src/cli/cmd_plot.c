@@ -13,7 +13,9 @@ static enum qk_code list_figures(struct qk_cli *cli, struct qk_err *err)
     }
     for (size_t i = 0; i < qk_figure_count(); i++) {
         if (table == NULL || qk_figure_has_data(table, i)) {
-            qk_cli_print(cli, "%s\t%s\n", qk_figure_name(i), qk_figure_title(i));
+            bool more = qk_cli_verbosity(cli) > 0;
+            qk_cli_print(cli, "%s\t%s%s%s%s%s\n", qk_figure_name(i), qk_figure_title(i), more ? "\t" : "",
+                         more ? qk_figure_reading(i) : "", more ? "\t" : "", more ? qk_figure_caution(i) : "");
         }
     }
     qk_table_free(table);
@@ -77,7 +79,9 @@ static const struct qk_option options[] = {
     {"width", 0, QK_OPT_CHOICE, "WIDTH", "single", widths,
      "Width in print: one column (8.5 cm) or two columns (17.5 cm) of a journal. Text is 8 pt in both."},
     {"script-only", 0, QK_OPT_FLAG, NULL, NULL, NULL, "Write scripts and data, do not run gnuplot."},
-    {"list", 0, QK_OPT_FLAG, NULL, NULL, NULL, "Name the figures: all, or those that RUN.h5 has data for."},
+    {"list", 0, QK_OPT_FLAG, NULL, NULL, NULL,
+     "Name the figures: all, or those that RUN.h5 has data for. With -v also how to read each and when it misleads, "
+     "separated by tabs."},
     {NULL},
 };
 

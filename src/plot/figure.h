@@ -10,8 +10,9 @@
 #include "sheet.h"
 
 struct qk_figure {
-    const char *name;  /* "drift-heatmap": also the stem of its files */
-    const char *title; /* one line, no full stop */
+    const char *name;              /* "drift-heatmap": also the stem of its files */
+    const char *title;             /* one line, no full stop */
+    const char *reading, *caution; /* how to read it, and when it misleads; sentences */
     /* Group whose entries are drawn; NULL: "drift". */
     const char *group;
     /* Datasets of /group/NAME, NULL-terminated: one finite value in one of them is enough to draw. NULL with has_data.

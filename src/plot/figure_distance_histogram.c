@@ -78,6 +78,11 @@ static const char *const metrics[] = {"distance_histogram", NULL};
 const struct qk_figure qk_figure_distance_histogram = {
     .name = "distance-histogram",
     .title = "Attention by distance per layer, every checkpoint of the run in one picture",
+    .reading = "A line is a checkpoint: the share of a layer's attention that falls on tokens so far back, median over "
+               "its heads. The strip under a panel is each checkpoint minus the base; attention that moved from right "
+               "to left is lost range.",
+    .caution = "The first tokens of a text count, and idle attention goes there: a peak at the far end can be such a "
+               "sink and no reading. One head of many does not move a median; distance-histogram-heads shows it.",
     .group = "probe",
     .metrics = metrics,
     .together = 1,

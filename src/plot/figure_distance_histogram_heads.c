@@ -124,6 +124,10 @@ static const char *const metrics[] = {"distance_histogram", NULL};
 const struct qk_figure qk_figure_distance_histogram_heads = {
     .name = "distance-histogram-heads",
     .title = "Attention by distance of the heads that moved most, every checkpoint in one picture",
+    .reading = "The heads whose mean distance shifted most in any checkpoint, each with its shift in doublings: −1 "
+               "looks half as far. Read as distance-histogram.",
+    .caution = "Chosen by the size of the shift, so the panels are extremes of the model and not typical; a shift "
+               "without an effect on recall is no damage.",
     .group = "probe",
     .metrics = metrics,
     .together = 1,

@@ -232,6 +232,11 @@ static const char *const metrics[] = {"q_rel_drift",  "k_rel_drift",      "qk_ef
 const struct qk_figure qk_figure_drift_by_layer = {
     .name = "drift-by-layer",
     .title = "Drift of queries, keys and routing over depth, with the other modules of each layer",
+    .reading =
+        "Above, a mark is the median head of a layer and its line reaches from the least to the most moved head; "
+        "below, the modules of the same layers. Q and K high while V and O are low says that routing moved and "
+        "not what is read.",
+    .caution = "Relative sizes: a module with small weights moves far by little. Drift alone says nothing about harm.",
     .metrics = metrics,
     .draw = draw,
 };

@@ -162,6 +162,12 @@ static const char *const metrics[] = {"q_rel_drift", "k_rel_drift", "qk_rel_drif
 const struct qk_figure qk_figure_drift_heatmap = {
     .name = "drift-heatmap",
     .title = "Relative drift of W_Q, W_K and the routing form per layer and head",
+    .reading =
+        "A cell is a head, brighter is farther from the base; the lowest panel, the product of queries and keys, "
+        "is what attention scores depend on. Crosses mark heads within three rounding floors.",
+    .caution =
+        "The colour scale ends at the largest value, so a harmless run looks as colourful as a damaged one: read "
+        "the numbers of the bar.",
     .metrics = metrics,
     .draw = draw,
 };

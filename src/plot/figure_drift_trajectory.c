@@ -190,6 +190,10 @@ static const char *const metrics[] = {"q_rel_drift", "k_rel_drift", "qk_rel_drif
 const struct qk_figure qk_figure_drift_trajectory = {
     .name = "drift-trajectory",
     .title = "Drift of every layer over the tuned checkpoints of a run",
+    .reading = "A line is a layer, from the first tuned checkpoint to the last. Lines that keep rising were still "
+               "moving when tuning stopped; a line that falls to the floor was restored.",
+    .caution = "Checkpoints are evenly spaced whatever the steps between them; a restored checkpoint stands at the end "
+               "as if it had been trained.",
     .metrics = metrics,
     .together = 2,
     .draw = draw,

@@ -297,6 +297,10 @@ static const char *const drift_too[] = {"qk_eff_rel_drift", "qk_rel_drift", NULL
 const struct qk_figure qk_figure_drift_vs_loss = {
     .name = "drift-vs-loss",
     .title = "Drift of the routing form against the loss of far attention, a point per head",
+    .reading = "A point is a head: right is drifted, up has lost far attention. Points at the upper right are what a "
+               "repair of Q and K can win; a cloud along the axis drifted without loss.",
+    .caution = "It is a correlation over heads of one model; heads without far attention in the base have nothing to "
+               "lose and are not drawn.",
     .group = "routing",
     .metrics = metrics,
     .drift_too = drift_too,

@@ -214,6 +214,11 @@ static const char *const metrics[] = {"module_rel_drift", NULL};
 const struct qk_figure qk_figure_module_contrast = {
     .name = "module-contrast",
     .title = "Relative drift per layer and module: routing, extraction, feed-forward",
+    .reading = "Above, a cell is a module of a layer; below, the same numbers as points with their median. The rows q "
+               "and k against v and o tell routing from extraction.",
+    .caution =
+        "Each module is compared with its own size: norm weights near 1 hardly move even where that matters, and "
+        "small weights move far by little.",
     .metrics = metrics,
     .draw = draw,
 };

@@ -228,6 +228,11 @@ static enum qk_code draw(struct qk_sheet *sheet, const struct qk_run_view *view,
 const struct qk_figure qk_figure_niah_heatmap = {
     .name = "niah-heatmap",
     .title = "Recall over context length and depth of the needle, per task and checkpoint",
+    .reading = "A cell is recall at a length and a depth of the needle, depth downwards. Dark columns on the right are "
+               "lost length, a dark middle is what is lost between beginning and end.",
+    .caution =
+        "With one case per cell every cell is 0 or 100: patterns of single cells are chance. The line below says "
+        "how many there are.",
     .group = "niah",
     .has_data = has_data,
     .needs = "score in /niah/NAME, which niah adds when all cases are done",

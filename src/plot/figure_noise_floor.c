@@ -187,6 +187,11 @@ static const char *const metrics[] = {"q_noise_floor", "k_noise_floor", NULL};
 const struct qk_figure qk_figure_noise_floor = {
     .name = "noise-floor",
     .title = "Relative drift of every head against the rounding floor of its storage type",
+    .reading =
+        "A point is a head. On the lower line its drift is what storing the weights in their number format gives "
+        "by itself; below the broken line it is no drift that can be trusted.",
+    .caution = "The floor is of the stored format; weights that were trained in a coarser one have a higher floor than "
+               "is drawn.",
     .metrics = metrics,
     .draw = draw,
 };

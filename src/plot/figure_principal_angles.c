@@ -103,6 +103,11 @@ static const char *const metrics[] = {"q_principal_angles", "k_principal_angles"
 const struct qk_figure qk_figure_principal_angles = {
     .name = "principal-angles",
     .title = "Spectra of principal angles per layer, queries and keys",
+    .reading = "How far the space that a layer's queries or keys read from has turned, largest angle first: 0 is the "
+               "same direction, 1.57 a new one. A steep start is a change of few directions, as a low-rank adapter "
+               "makes it.",
+    .caution = "Angles do not weigh directions: the first ones may carry little of the weight. The median of the heads "
+               "hides single ones.",
     .metrics = metrics,
     .draw = draw,
 };

@@ -94,6 +94,10 @@ static const char *const metrics[] = {"qk_band_drift", NULL};
 const struct qk_figure qk_figure_qk_band_drift = {
     .name = "qk-band-drift",
     .title = "Drift of the routing form per rotary frequency pair and layer",
+    .reading = "Drift of the product of queries and keys, per frequency of the rotary position code; slow frequencies, "
+               "on the right, carry long distances. A rise to the right is where range is lost from.",
+    .caution = "Layers without rotary positions have no bands and are missing. Wavelengths beyond the length that the "
+               "model was trained on do not tell distances apart.",
     .metrics = metrics,
     .draw = draw,
 };

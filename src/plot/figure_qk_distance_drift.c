@@ -86,6 +86,10 @@ static const char *const metrics[] = {"qk_distance_drift", NULL};
 const struct qk_figure qk_figure_qk_distance_drift = {
     .name = "qk-distance-drift",
     .title = "Drift of the routing form over token distance per layer",
+    .reading =
+        "Drift of the product of queries and keys at a distance in tokens, from the weights alone. A rise to the "
+        "right is drift that acts on far tokens; a layer without rotary positions is flat.",
+    .caution = "It weighs all inputs alike; what real text asks for is measured by a probe.",
     .metrics = metrics,
     .draw = draw,
 };

@@ -352,6 +352,10 @@ static enum qk_code draw(struct qk_sheet *sheet, const struct qk_run_view *view,
 const struct qk_figure qk_figure_recall_by_length = {
     .name = "recall-by-length",
     .title = "Recall over context length, per task and checkpoint, with intervals",
+    .reading = "A line is a checkpoint, a band its 95 % interval over all depths. Lines that part with length are the "
+               "loss that a repair should bring back.",
+    .caution = "Bands that overlap may be the same; the panel of held-out cases counts other documents than the tasks "
+               "do.",
     .group = "checkpoints",
     .has_data = has_data,
     .needs = "/niah/NAME with scores, or the variants of recommend --measure --store",

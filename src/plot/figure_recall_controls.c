@@ -161,6 +161,9 @@ static enum qk_code draw(struct qk_sheet *sheet, const struct qk_run_view *view,
 const struct qk_figure qk_figure_recall_controls = {
     .name = "recall-controls",
     .title = "Recall and reasoning with one part of the base's weights put back: where the loss comes from",
+    .reading = "Each row is the tuned checkpoint with one part of the base put back. The row that regains recall names "
+               "the cause; how far its reasoning falls is the price.",
+    .caution = "Causes can share a loss: when Q/K and everything but Q/K both regain it, what was lost is their fit.",
     .group = "checkpoints",
     .has_data = has_data,
     .needs = "controls in /recommend/measured, which recommend --measure --store adds",

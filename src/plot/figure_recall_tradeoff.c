@@ -300,6 +300,11 @@ static enum qk_code draw(struct qk_sheet *sheet, const struct qk_run_view *view,
 const struct qk_figure qk_figure_recall_tradeoff = {
     .name = "recall-tradeoff",
     .title = "Recall against reasoning of all measured variants, the plan marked",
+    .reading = "A point is a variant that was run; up and right is better, and the plan should stand above the tuned "
+               "checkpoint at the same reasoning. Trust the held-out panel: the plan was chosen by the other.",
+    .caution =
+        "Few cases make wide bars, and the best of many tried variants is flattered by chance in the calibration "
+        "panel.",
     .group = "checkpoints",
     .has_data = has_data,
     .needs = "variants with recall and reasoning, which recommend --measure --reasoning --store adds",

@@ -200,6 +200,10 @@ static enum qk_code draw(struct qk_sheet *sheet, const struct qk_run_view *view,
 const struct qk_figure qk_figure_recommendation = {
     .name = "recommendation",
     .title = "What the plan does with each layer, by which score, and what the score is made of",
+    .reading = "Above, a bar is a layer's score in the colour of what is done with it; below, what the score is made "
+               "of: what attention lost, how far Q and K moved, and how much of that is a rotation.",
+    .caution = "With --measure the plan was chosen by running variants, and the score only said which to try first: a "
+               "high bar may be kept.",
     .group = "checkpoints",
     .has_data = has_data,
     .needs = "/recommend, which recommend --store adds",

@@ -203,6 +203,9 @@ static enum qk_code draw(struct qk_sheet *sheet, const struct qk_run_view *view,
 const struct qk_figure qk_figure_restored_drift = {
     .name = "restored-drift",
     .title = "Drift of queries, keys and routing before and after a restore",
+    .reading = "An open mark is the layer before the restore, a filled one after it; a line to 0 is a layer put back "
+               "entirely. Layers outside the plan must not move.",
+    .caution = "That drift is gone says that the weights are back, not that recall is: see recall-by-length.",
     .has_data = has_data,
     .needs = "two tuned checkpoints of which one is the other with W_Q or W_K restored",
     .draw = draw,

@@ -204,6 +204,10 @@ static const char *const metrics[] = {"retrieval_mass", NULL};
 const struct qk_figure qk_figure_retrieval_heads = {
     .name = "retrieval-heads",
     .title = "Attention on the needle of the heads that read it, every checkpoint in one picture",
+    .reading = "A row is a head that reads the needle in the base, a mark its share of attention on it when the answer "
+               "is due. A tuned mark far to the left lost the fact; the restored one should stand nearer to the base.",
+    .caution = "Only heads that read it in the base are rows; heads that learnt to read it are missing. A low share "
+               "need not cost the answer when another head still has it.",
     .group = "probe",
     .metrics = metrics,
     .together = 1,

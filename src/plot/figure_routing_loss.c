@@ -164,6 +164,10 @@ static const char *const metrics[] = {"distance_shift", "tail_loss", NULL};
 const struct qk_figure qk_figure_routing_loss = {
     .name = "routing-loss",
     .title = "What attention lost against the base per layer and head: distance scale and far attention",
+    .reading = "A cell is a head: red looks less far (above) or lost far attention (below), blue gained. Crosses are "
+               "changes within their 95 % interval, grey heads had nothing far to lose.",
+    .caution = "A head that left the sink for the text also turns red in the upper panel, though it lost nothing; read "
+               "both panels.",
     .group = "routing",
     .metrics = metrics,
     .draw = draw,

@@ -27,6 +27,16 @@ const char *qk_figure_title(size_t i)
     return qk_figure_table[i]->title;
 }
 
+const char *qk_figure_reading(size_t i)
+{
+    return qk_figure_table[i]->reading;
+}
+
+const char *qk_figure_caution(size_t i)
+{
+    return qk_figure_table[i]->caution;
+}
+
 static const char *group_of(const struct qk_figure *figure)
 {
     return figure->group != NULL ? figure->group : "drift";

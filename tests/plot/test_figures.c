@@ -410,9 +410,25 @@ static void gnuplot_tells_its_version(void **state)
     assert_null(strchr(version, '\n'));
 }
 
+/* `plot --list -v` and docs/figures.md have a line for each, so no line breaks and tabs. */
+static void every_figure_says_how_to_read_it(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < qk_figure_count(); i++) {
+        const char *texts[] = {qk_figure_reading(i), qk_figure_caution(i)};
+        for (size_t k = 0; k < 2; k++) {
+            if (texts[k] == NULL || strlen(texts[k]) < 40 || texts[k][strlen(texts[k]) - 1] != '.' ||
+                strpbrk(texts[k], "\t\n") != NULL) {
+                fail_msg("%s: '%s'", qk_figure_name(i), texts[k] != NULL ? texts[k] : "nothing");
+            }
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_figure_says_how_to_read_it),
         cmocka_unit_test(small_hybrid),
         cmocka_unit_test(hypenet_9b),
         cmocka_unit_test(one_layer_one_head),

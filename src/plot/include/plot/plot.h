@@ -30,6 +30,8 @@ struct qk_figure; /* plot/figure.h */
 size_t qk_figure_count(void);
 const char *qk_figure_name(size_t i);
 const char *qk_figure_title(size_t i);
+const char *qk_figure_reading(size_t i); /* how to read it, sentences */
+const char *qk_figure_caution(size_t i); /* when it misleads, sentences */
 /* True when the table has at least one finite value that figure i shows. */
 bool qk_figure_has_data(const struct qk_table *table, size_t i);
 
