@@ -117,13 +117,13 @@ enum qk_code qk_measure_untried(struct qk_measure_run *r, const struct qk_search
 
 /* ---- units ------------------------------------------------------------------------------------------------------ */
 
-/* The variant that changes one unit alone; NULL: it was not measured. */
-static const struct qk_outcome *alone(struct qk_measure_run *r, size_t unit, size_t mode)
+/* The variant that changes n units from one on alone; NULL: it was not measured. */
+static const struct qk_outcome *alone(struct qk_measure_run *r, size_t unit, size_t n, size_t mode)
 {
     uint8_t *choice = qk_arena_alloc(r->arena, r->units.n + 1, 1);
     const char *text = NULL;
     if (choice != NULL) {
-        choice[unit] = (uint8_t)mode;
+        memset(choice + unit, (int)mode, n);
         text = choice_text(r, choice);
     }
     for (size_t i = 0; text != NULL && i < r->n; i++) {
@@ -145,14 +145,14 @@ static void add_alone(struct qk_str *out, size_t mode, const struct qk_gain *gai
     }
 }
 
-static enum qk_code explain(struct qk_measure_run *r, const struct qk_outcome *tuned, size_t u, size_t chosen,
-                            struct qk_plan_unit *unit, struct qk_err *err)
+static enum qk_code explain(struct qk_measure_run *r, const struct qk_outcome *tuned, size_t u, size_t n_alike,
+                            size_t chosen, struct qk_plan_unit *unit, struct qk_err *err)
 {
     size_t mode = chosen != 0 ? chosen : QK_MODE_RESTORE;
-    const struct qk_outcome *o = alone(r, u, mode);
+    const struct qk_outcome *o = alone(r, u, n_alike, mode);
     if (o == NULL && mode != QK_MODE_RESTORE) {
         mode = QK_MODE_RESTORE;
-        o = alone(r, u, mode);
+        o = alone(r, u, n_alike, mode);
     }
     struct qk_str text = {0};
     if (o != NULL) {
@@ -183,15 +183,17 @@ enum qk_code qk_measure_explain(struct qk_measure_run *r, const struct qk_measur
                                 const struct qk_plan_unit **units, struct qk_err *err)
 {
     struct qk_plan_unit *explained = qk_arena_alloc(r->arena, r->units.n + 1, sizeof *explained);
+    size_t i = 0;
     if (explained == NULL) {
         return qk_fail_nomem(err, "plan");
     }
-    memcpy(explained, *units, r->units.n * sizeof *explained);
-    for (size_t u = 0; u < r->units.n; u++) {
+    for (size_t u = 0, step; u < r->units.n; u += step, i++) {
+        step = qk_measure_alike(&r->units, m->search.choice, u);
+        explained[i] = (*units)[i];
         if (m->search.end == QK_SEARCH_SKIPPED) {
-            explained[u].reason = "nothing was lost that it could bring back";
+            explained[i].reason = "nothing was lost that it could bring back";
         } else {
-            QK_TRY(explain(r, r->variants[m->at.tuned].outcome, u, m->search.choice[u], &explained[u], err));
+            QK_TRY(explain(r, r->variants[m->at.tuned].outcome, u, step, m->search.choice[u], &explained[i], err));
         }
     }
     *units = explained;

@@ -60,7 +60,7 @@ enum qk_code qk_measure_note(struct qk_measure_run *r, const struct qk_search_de
 /* "3, 4", "200 of 320 units": the units of the search that were in no variant; "" for none. */
 enum qk_code qk_measure_untried(struct qk_measure_run *r, const struct qk_search_result *search, const char **ret,
                                 struct qk_err *err) QK_CHECKED;
-/* Gives the plan's units, one for every unit of the search, reasons and evidence. */
+/* Gives the plan's units, those that are kept included, reasons and evidence. */
 enum qk_code qk_measure_explain(struct qk_measure_run *r, const struct qk_measurement *m,
                                 const struct qk_plan_unit **units, struct qk_err *err) QK_CHECKED;
 

@@ -72,6 +72,20 @@ enum qk_code qk_measure_units_of(const struct qk_model *model, bool all, bool by
     return QK_OK;
 }
 
+size_t qk_measure_alike(const struct qk_measure_units *units, const uint8_t *choice, size_t u)
+{
+    size_t n = 1, layer = units->units[u].layer;
+    if (choice[u] == 0 || units->units[u].group != 0 || modes[choice[u]].action == QK_PLAN_ALIGN) {
+        return 1;
+    }
+    for (; u + n < units->n && units->units[u + n].layer == layer; n++) {
+        if (choice[u + n] != choice[u]) {
+            return 1;
+        }
+    }
+    return n;
+}
+
 enum qk_code qk_measure_plan_units(const struct qk_measure_units *units, const uint8_t *choice, bool with_kept,
                                    struct qk_arena *arena, const struct qk_plan_unit **ret, size_t *ret_n,
                                    struct qk_err *err)
@@ -81,9 +95,10 @@ enum qk_code qk_measure_plan_units(const struct qk_measure_units *units, const u
     if (plan == NULL) {
         return qk_fail_nomem(err, "plan");
     }
-    for (size_t u = 0; u < units->n; u++) {
+    for (size_t u = 0, step; u < units->n; u += step) {
         const struct qk_measure_unit *unit = &units->units[u];
         const struct qk_measure_mode *mode = &modes[choice[u]];
+        step = qk_measure_alike(units, choice, u);
         if (choice[u] == 0 && !with_kept) {
             continue;
         }
@@ -95,7 +110,7 @@ enum qk_code qk_measure_plan_units(const struct qk_measure_units *units, const u
                                         .lambda = mode->lambda,
                                         .alpha = mode->alpha,
                                         .score = NAN};
-        if (unit->group != SIZE_MAX) {
+        if (unit->group != SIZE_MAX && step == 1) {
             size_t *group = qk_arena_alloc(arena, 1, sizeof *group);
             if (group == NULL) {
                 return qk_fail_nomem(err, "plan");
@@ -119,28 +134,12 @@ void qk_measure_unit_text(const struct qk_measure_unit *unit, struct qk_str *out
     }
 }
 
-/* Groups from u on that are one layer, in one mode that treats every row alike; 1: the unit stands alone. An alignment
- * looks at a group at a time. */
-static size_t alike(const struct qk_measure_units *units, const uint8_t *choice, size_t u)
-{
-    size_t n = 1, layer = units->units[u].layer;
-    if (units->units[u].group != 0 || modes[choice[u]].action == QK_PLAN_ALIGN) {
-        return 1;
-    }
-    for (; u + n < units->n && units->units[u + n].layer == layer; n++) {
-        if (choice[u + n] != choice[u]) {
-            return 1;
-        }
-    }
-    return n;
-}
-
 void qk_measure_choice_text(const struct qk_measure_units *units, const uint8_t *choice, struct qk_str *out)
 {
     bool any = false;
     for (size_t u = 0, n; u < units->n; u += n) {
         struct qk_measure_unit unit = units->units[u];
-        n = alike(units, choice, u);
+        n = qk_measure_alike(units, choice, u);
         if (choice[u] != 0) {
             unit.group = n > 1 ? SIZE_MAX : unit.group;
             qk_str_add(out, any ? ", " : "");

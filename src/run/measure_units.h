@@ -34,6 +34,9 @@ struct qk_measure_units {
 /* Softmax layers over all keys, or all layers with Q and K. */
 enum qk_code qk_measure_units_of(const struct qk_model *model, bool all, bool by_group, struct qk_arena *arena,
                                  struct qk_measure_units *ret, struct qk_err *err) QK_CHECKED;
+/* How many units from u on are one unit of a plan: all groups of a layer that are put back alike are the layer, with
+ * what its groups share; else 1. Not so when they are kept, or aligned, which looks at a group at a time. */
+size_t qk_measure_alike(const struct qk_measure_units *units, const uint8_t *choice, size_t u);
 /* Plan units of a choice, those that are kept left out unless with_kept. */
 enum qk_code qk_measure_plan_units(const struct qk_measure_units *units, const uint8_t *choice, bool with_kept,
                                    struct qk_arena *arena, const struct qk_plan_unit **ret, size_t *ret_n,
@@ -42,8 +45,7 @@ enum qk_code qk_measure_plan_units(const struct qk_measure_units *units, const u
 #define QK_MEASURE_NOTHING "nothing"
 /* "5", "1.0" */
 void qk_measure_unit_text(const struct qk_measure_unit *unit, struct qk_str *out);
-/* "5 restore, 1.0 blend 0.25"; "nothing" for an empty choice. Groups that make up a layer and are all put back alike
- * are written as the layer, which is the same weights. */
+/* "5 restore, 1.0 blend 0.25"; "nothing" for an empty choice. */
 void qk_measure_choice_text(const struct qk_measure_units *units, const uint8_t *choice, struct qk_str *out);
 /* Which weights a choice has, layer by layer (outcomes.h): (n_layers + 1), zeroed by the caller. */
 void qk_measure_choice_signature(const struct qk_measure_units *units, const uint8_t *choice, uint64_t *signature);

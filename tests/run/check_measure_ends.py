@@ -92,6 +92,8 @@ def every_set(work):
     labels = [v["variant"] for v in doc["variants"]]
     expect(labels.count("softmax Q/K") == 2 and not any(".0 restore" in label for label in labels), f"groups: {labels}")
     expect(doc["untried"] == "", f"groups: {doc['untried']}")
+    for unit in doc["plan"]["units"]:
+        expect(unit["action"] == "restore" and unit["kv_groups"] == "all", f"groups: {unit}")
 
 
 def nothing_allowed(work):
