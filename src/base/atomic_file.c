@@ -33,7 +33,7 @@ static void release(struct qk_atomic_file *file)
     qk_free(file);
 }
 
-static enum qk_code refuse_existing(const char *target, bool force, struct qk_err *err)
+enum qk_code qk_atomic_check(const char *target, bool force, struct qk_err *err)
 {
     struct stat st;
     if (qk_path_is_dir(target)) {
@@ -45,7 +45,7 @@ static enum qk_code refuse_existing(const char *target, bool force, struct qk_er
                        target);
     }
     if (!force && qk_path_exists(target)) {
-        (void)qk_fail(err, QK_EUSAGE, "%s: already exists", target);
+        (void)qk_fail(err, QK_EUSAGE, "%s: exists already", target);
         qk_err_hint(err, "--force overwrites it");
         return QK_EUSAGE;
     }
@@ -87,7 +87,7 @@ static char *directory_of(const char *target)
 
 enum qk_code qk_atomic_open(const char *target, bool force, struct qk_atomic_file **ret, struct qk_err *err)
 {
-    QK_TRY(refuse_existing(target, force, err));
+    QK_TRY(qk_atomic_check(target, force, err));
     struct qk_atomic_file *file = qk_calloc(1, sizeof *file);
     if (file == NULL) {
         return qk_fail_nomem(err, target);
@@ -165,7 +165,7 @@ enum qk_code qk_atomic_commit(struct qk_atomic_file *file, struct qk_err *err)
     }
     if (code == QK_OK) {
         /* a target that appeared meanwhile is not overwritten without force */
-        code = refuse_existing(file->target, file->force, err);
+        code = qk_atomic_check(file->target, file->force, err);
     }
     if (code == QK_OK && rename(file->temporary, file->target) != 0) {
         code = qk_fail_errno(err, file->target, "rename the finished file to");

@@ -1,4 +1,4 @@
-/* SIGINT and SIGTERM: see base/interrupt.h. */
+/* SIGINT, SIGTERM and SIGHUP: see base/interrupt.h. */
 #include "base/interrupt.h"
 
 #include <signal.h>
@@ -37,6 +37,11 @@ void qk_interrupt_install(void)
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    /* a terminal that goes away; what was started with nohup goes on */
+    struct sigaction inherited;
+    if (sigaction(SIGHUP, NULL, &inherited) == 0 && inherited.sa_handler != SIG_IGN) {
+        sigaction(SIGHUP, &action, NULL);
+    }
 }
 
 bool qk_interrupted(void)

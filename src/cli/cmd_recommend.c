@@ -176,16 +176,6 @@ static enum qk_code recommend(struct recommend_command *r, struct qk_err *err)
     return QK_OK;
 }
 
-static enum qk_code refuse_existing(const struct qk_cli *cli, const char *path, struct qk_err *err)
-{
-    if (path == NULL || qk_cli_force(cli) || !qk_path_exists(path)) {
-        return QK_OK;
-    }
-    (void)qk_fail(err, QK_EUSAGE, "%s: exists already", path);
-    qk_err_hint(err, "--force overwrites it");
-    return QK_EUSAGE;
-}
-
 static enum qk_code run(struct qk_cli *cli, struct qk_err *err)
 {
     struct recommend_command r = {.cli = cli};
@@ -202,8 +192,10 @@ static enum qk_code run(struct qk_cli *cli, struct qk_err *err)
         qk_streq(qk_cli_output(cli), qk_cli_value(cli, "store"))) {
         return qk_fail(err, QK_EUSAGE, "-o and --store name the same file");
     }
-    QK_TRY(refuse_existing(cli, qk_cli_output(cli), err));
-    QK_TRY(refuse_existing(cli, qk_cli_value(cli, "store"), err));
+    const char *outputs[] = {qk_cli_output(cli), qk_cli_value(cli, "store")};
+    for (size_t i = 0; i < 2; i++) {
+        QK_TRY(outputs[i] != NULL ? qk_atomic_check(outputs[i], qk_cli_force(cli), err) : QK_OK);
+    }
     QK_TRY(has_run ? qk_store_read(qk_cli_operand(cli, 0), &r.table, err) : QK_OK);
     enum qk_code code = measure ? qk_recommend_measured(cli, r.table, err) : recommend(&r, err);
     qk_table_free(r.table);

@@ -151,11 +151,7 @@ static enum qk_code run(struct qk_cli *cli, struct qk_err *err)
         return qk_fail(err, QK_EUSAGE, "report: expected -o FILE.html, where the page goes");
     }
     QK_TRY(qk_cli_guard_input(cli, qk_cli_operand(cli, 0), err));
-    if (qk_path_exists(output) && !qk_cli_force(cli)) {
-        enum qk_code code = qk_fail(err, QK_EUSAGE, "%s: exists already", output);
-        qk_err_hint(err, "--force overwrites it");
-        return code;
-    }
+    QK_TRY(qk_atomic_check(output, qk_cli_force(cli), err));
     struct qk_table *table = NULL;
     QK_TRY(qk_store_read(qk_cli_operand(cli, 0), &table, err));
     enum qk_code code = write_page(cli, table, err);

@@ -15,12 +15,7 @@ static enum qk_code check_output(const struct qk_cli *cli, struct qk_err *err)
         qk_err_hint(err, "-o RUN.h5 names it");
         return code;
     }
-    if (qk_path_exists(output) && !qk_cli_force(cli)) {
-        enum qk_code code = qk_fail(err, QK_EUSAGE, "%s: exists already", output);
-        qk_err_hint(err, "--force overwrites it");
-        return code;
-    }
-    return QK_OK;
+    return qk_atomic_check(output, qk_cli_force(cli), err);
 }
 
 static enum qk_code find_base(struct qk_measurement *m, struct qk_err *err)

@@ -55,7 +55,7 @@ static void output_appears_when_committed(void **state)
     assert_int_equal(st.st_mode & 0777, 0666 & ~mask);
 
     assert_int_equal(qk_atomic_open(target, false, &file, &err), QK_EUSAGE);
-    assert_non_null(strstr(err.text, "already exists"));
+    assert_non_null(strstr(err.text, "exists already"));
     assert_non_null(strstr(err.hint, "--force"));
     assert_int_equal(qk_atomic_open(target, true, &file, &err), QK_OK);
     assert_int_equal(qk_atomic_write(file, "x", 1, &err), QK_OK);

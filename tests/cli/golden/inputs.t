@@ -48,6 +48,19 @@ $ mkdir limited && (ulimit -f 8; qkscope drift b $SRC/examples/amnesia/sft -o li
 
 $ ls -A limited
 
+# what cannot be a result is refused before the work, even with --force
+$ mkdir there.h5; qkscope drift b $SRC/examples/amnesia/sft -o there.h5 --force -v
+? 2
+! qkscope: error: there.h5: is a directory (expected the name of a file to write)
+
+$ qkscope niah b -o /dev/null --force -v
+? 2
+! qkscope: error: /dev/null: cannot be replaced (expected the name of a file, found a special file)
+
+$ qkscope recommend --measure --base b --tuned $SRC/examples/amnesia/sft -o there.h5 --force -v
+? 2
+! qkscope: error: there.h5: is a directory (expected the name of a file to write)
+
 # other settings of the same weights are told; other positions are refused
 $ cp -r $SRC/examples/amnesia/sft longer && chmod -R u+w longer && sed -i 's/"max_position_embeddings": 16384/"max_position_embeddings": 32768/' longer/config.json
 $ qkscope drift b longer -o p.h5 --metrics q_rel_drift >/dev/null

@@ -37,6 +37,9 @@ enum qk_code qk_mkdirs(const char *path, struct qk_err *err) QK_CHECKED;
  * A process killed at any moment leaves the target as it was; SIGINT and SIGTERM also remove the temporary
  * (qk_interrupt_install). */
 struct qk_atomic_file;
+/* QK_EUSAGE when qk_atomic_open would refuse the target: a directory or a device, or without force anything that
+ * exists. For programs that work long before they write. */
+enum qk_code qk_atomic_check(const char *target, bool force, struct qk_err *err) QK_CHECKED;
 /* force = false refuses an existing target (QK_EUSAGE, hint --force). Missing parent directories are made. */
 enum qk_code qk_atomic_open(const char *target, bool force, struct qk_atomic_file **ret, struct qk_err *err) QK_CHECKED;
 /* The temporary's path, for libraries that open by name (HDF5). The file exists and is empty. */

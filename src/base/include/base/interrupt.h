@@ -1,5 +1,6 @@
-/* Ctrl-C: the first SIGINT or SIGTERM sets a flag that long loops ask for; they return QK_EINTERRUPTED and unwind, so
- * that finished work is kept and no half-written file stays. A second signal removes temporaries and exits at once. */
+/* Ctrl-C: the first SIGINT, SIGTERM or SIGHUP (unless it is ignored, as under nohup) sets a flag that long loops ask
+ * for; they return QK_EINTERRUPTED and unwind, so that finished work is kept and no half-written file stays. A second
+ * signal removes temporaries and exits at once. */
 #ifndef QK_BASE_INTERRUPT_H
 #define QK_BASE_INTERRUPT_H
 
