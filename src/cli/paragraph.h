@@ -10,8 +10,8 @@
 /* Code points of n bytes. */
 size_t qk_text_columns(const char *s, size_t n);
 /* Appends s, wrapped so that no line is longer than width (a longer word stands alone). A number, its unit and what
- * stands in parentheses behind it count as one word, and so do numbers with "->" or "to" between them. The text begins at column `at` of the current line; further lines
- * are indented by `indent`. Ends with a newline. */
+ * stands in parentheses behind it count as one word, and so do numbers with "->" or "to" between them. The text begins
+ * at column `at` of the current line; further lines are indented by `indent`. Ends with a newline. */
 void qk_paragraph(struct qk_str *out, const char *s, size_t n, size_t at, size_t indent, size_t width);
 
 /* Cuts a description into paragraphs at blank lines. *text advances; false at the end. verbatim: it begins with a
