@@ -82,7 +82,8 @@
              "The search ends so that all is done in about M minutes; what is chosen then depends on the machine."},   \
     {                                                                                                                  \
         .name = "exhaustive", .kind = QK_OPT_FLAG,                                                                     \
-        .help = "Instead of searching, measure every set of units, restored or not; at most 10 units."                 \
+        .help = "Instead of searching, measure every set of units, restored or not; at most 10 units, "                \
+                "and no more sets than --budget-passes."                                                               \
     }
 
 /* The command with --measure. table: the run of RUN.h5, or NULL. */
