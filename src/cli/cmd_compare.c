@@ -145,10 +145,10 @@ static const char *const operand_help[] = {
 };
 
 static const char *const examples[] = {
-    "qkscope compare tuned restored",
-    "What a restore changed: tensors, rows, layers and heads.",
-    "qkscope compare tuned restored --expect restored/qkscope.json --base base",
-    "Proof that it changed what the plan says and nothing else; exit status 0.",
+    "qkscope compare examples/amnesia/sft restored --expect restored/qkscope.json --base examples/amnesia/base",
+    "Proof that a restore changed what its plan says and nothing else; exit status 0.",
+    "qkscope compare examples/amnesia/sft restored",
+    "What it changed: tensors, rows, layers and heads; exit status 1.",
     "qkscope compare sharded single --tensors",
     "The same tensors in another layout are equal.",
     NULL,

@@ -73,13 +73,33 @@ static enum qk_code run(struct qk_cli *cli, struct qk_err *err)
     return qk_fail(err, QK_EUSAGE, "docs: no pages of kind '%s'", qk_cli_operand(cli, 0));
 }
 
+static const char *const operand_help[] = {
+    "KIND",
+    "man, markdown (both of one command, or of all of them together), completion (bash), completion-zsh, commands "
+    "(their "
+    "names), rules (of checkpoints) or findings.",
+    "COMMAND",
+    "The command that the page is about.",
+    NULL,
+};
+
+static const char *const examples[] = {
+    "qkscope docs completion > ~/.local/share/bash-completion/completions/qkscope",
+    "Words after `qkscope` can be completed by Tab.",
+    "qkscope docs man drift | man -l -",
+    "The page of a command without installing it.",
+    NULL,
+};
+
 const struct qk_command qk_cmd_docs = {
     .name = "docs",
     .summary = "print man pages, Markdown pages or completion scripts",
     .operands = "KIND [COMMAND]",
     .min_operands = 1,
     .max_operands = 2,
-    .description = "KIND is man, markdown, completion, completion-zsh, commands, rules or findings.",
+    .description = "Writes the pages that are made of the program's own tables, for its build and for packagers.",
+    .examples = examples,
     .run = run,
+    .operand_help = operand_help,
     .hidden = true,
 };

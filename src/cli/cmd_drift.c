@@ -164,11 +164,11 @@ static const char *const operand_help[] = {
 };
 
 static const char *const examples[] = {
-    "qkscope drift base/ sft/ -o run.h5",
+    "qkscope drift examples/amnesia/base examples/amnesia/sft -o drift.h5",
     "Every metric for every layer and head, and a short answer on the screen.",
     "qkscope drift base/ s1=step100/ s2=step200/ -o trajectory.h5 --metrics '*rel_drift'",
     "Relative drifts along a training run.",
-    "qkscope drift base/ sft/ -o run.h5 --resume",
+    "qkscope drift base/ sft/ -o drift.h5 --resume",
     "Goes on where an interrupted run stopped.",
     NULL,
 };

@@ -230,7 +230,10 @@ static const struct qk_option options[] = {
      .arg = "N",
      .help = "At most N tokens are said. Default: those of the expected answer and 16 more; at least 256 with --match "
              "contains and number."},
-    {.name = "max-problems", .kind = QK_OPT_COUNT, .arg = "N", .help = "Only the first N problems of the file."},
+    {.name = "max-problems",
+     .kind = QK_OPT_COUNT,
+     .arg = "N",
+     .help = "Only the first N problems of the file. Default: all."},
     {.name = "shard",
      .kind = QK_OPT_STRING,
      .arg = "I/N",
@@ -245,7 +248,8 @@ static const char *const operand_help[] = {
 };
 
 static const char *const examples[] = {
-    "qkscope eval base/ sft/ --data reasoning.jsonl -o reasoning.h5",
+    "qkscope eval examples/amnesia/base examples/amnesia/sft --data examples/amnesia/reasoning.jsonl "
+    "--max-problems 100 -o reasoning.h5",
     "What fine-tuning taught: the share of right answers, and how likely the right ones are.",
     "qkscope eval CKPT --data gsm8k.jsonl --match number --stop '\\n\\n' -o gsm8k.h5",
     "Only the last number of an answer counts, and an answer ends at an empty line.",

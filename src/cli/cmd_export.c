@@ -113,7 +113,7 @@ static const struct qk_option options[] = {
 
 static const char *const operand_help[] = {
     "RUN.h5",
-    "A run file, as drift or merge writes it.",
+    "A run file of any command, or of merge.",
     NULL,
 };
 
@@ -122,6 +122,8 @@ static const char *const examples[] = {
     "Everything, one line per value: pandas.read_csv('run.tsv', sep='\\t').",
     "qkscope export run.h5 --list",
     "The datasets of the file.",
+    "qkscope export run.h5 -d q_rel_drift,k_rel_drift > drift.tsv",
+    "Two of them.",
     "qkscope export run.h5 --dataset 'qk_*' --json | jq 'map(select(.layer == 5))'",
     "The drift of the routing form in layer 5.",
     "qkscope export run.h5 --matrix /drift/sft/q_rel_drift > heads.tsv",

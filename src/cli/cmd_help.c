@@ -25,6 +25,12 @@ static enum qk_code run(struct qk_cli *cli, struct qk_err *err)
     return qk_cli_print_str(cli, &text, err);
 }
 
+static const char *const operand_help[] = {
+    "COMMAND",
+    "One of those that `qkscope help` lists.",
+    NULL,
+};
+
 static const char *const examples[] = {
     "qkscope help",
     "Lists the commands.",
@@ -41,5 +47,6 @@ const struct qk_command qk_cmd_help = {
     .description = "Prints what a command does, its options with their defaults, and examples. The same text is the "
                    "command's man page, qkscope-COMMAND(1).",
     .examples = examples,
+    .operand_help = operand_help,
     .run = run,
 };

@@ -68,8 +68,8 @@ static const char *const operand_help[] = {
 };
 
 static const char *const examples[] = {
-    "qkscope merge drift.h5 probe.h5 -o run.h5",
-    "What drift and probe measured on the same checkpoints in one file, for plot, report and recommend.",
+    "qkscope merge drift.h5 probe.h5 recall.h5 reasoning.h5 -o run.h5",
+    "What drift, probe, niah and eval measured on the same checkpoints in one file, for recommend, plot and report.",
     "qkscope drift BASE TUNED --layers 0-15 -o a.h5; qkscope drift BASE TUNED --layers 16-31 -o b.h5; "
     "qkscope merge a.h5 b.h5 -o run.h5",
     "Two machines, half of the layers each.",

@@ -230,7 +230,8 @@ static const char *const operand_help[] = {
 };
 
 static const char *const examples[] = {
-    "qkscope niah base/ sft/ -o recall.h5 --lengths 512,2k,8k",
+    "qkscope niah examples/amnesia/base examples/amnesia/sft --template examples/amnesia/niah.json "
+    "--lengths 512,1k --depths 4 -o recall.h5",
     "What fine-tuning did to recall, by task and length.",
     "qkscope niah CKPT -o recall.h5 --prompts niah_single_1.jsonl",
     "Prompts that RULER wrote.",

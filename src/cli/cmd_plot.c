@@ -87,7 +87,7 @@ static const struct qk_option options[] = {
 
 static const char *const operand_help[] = {
     "RUN.h5",
-    "A run file, as drift or merge writes it.",
+    "A run file of any command, or of merge.",
     NULL,
 };
 
@@ -117,7 +117,7 @@ const struct qk_command qk_cmd_plot = {
         "The files of a picture appear when gnuplot has drawn it in every format, or not at all. The same file gives "
         "the same bytes: the time stamp that goes into a PDF is fixed.",
     .common = QK_COMMON_OUTPUT | QK_COMMON_FORCE,
-    .output_help = "Directory for the figures; made when missing.",
+    .output_help = "DIR: Directory for the figures; made when missing.",
     .options = options,
     .examples = examples,
     .run = run,

@@ -293,7 +293,7 @@ static const struct qk_option options[] = {
      .kind = QK_OPT_PATH,
      .arg = "FILE",
      .help = "Probes, one JSON object a line: {\"ids\": [numbers]} or {\"text\": \"…\"}, and where something is to be "
-             "found \"spans\": [{\"name\": \"needle\", \"start\": i, \"end\": j}] (see below)."},
+             "found \"spans\": [{\"name\": \"needle\", \"start\": i, \"end\": j}] (see above)."},
     {.name = "text", .kind = QK_OPT_PATH, .arg = "FILE", .help = "A text that is cut into probes of --length tokens."},
     {.name = "length",
      .kind = QK_OPT_SIZE,
@@ -324,8 +324,13 @@ static const struct qk_option options[] = {
      .arg = "N",
      .dflt = "4",
      .help = "The first N keys are the sink, which tail_mass and mean_distance_nosink leave out."},
-    {.name = "exact-profile", .kind = QK_OPT_FLAG, .help = "Keep the attention at every exact distance too."},
-    {.name = "logits-last", .kind = QK_OPT_SIZE, .arg = "N", .help = "Keep the logits of the last N positions."},
+    {.name = "exact-profile",
+     .kind = QK_OPT_FLAG,
+     .help = "Keep the attention at every exact distance too, not only in bins of 1, 2, 4 … tokens."},
+    {.name = "logits-last",
+     .kind = QK_OPT_SIZE,
+     .arg = "N",
+     .help = "Keep the logits of the last N positions. Default: none."},
     {.name = "shard",
      .kind = QK_OPT_STRING,
      .arg = "I/N",
@@ -344,8 +349,12 @@ static const char *const operand_help[] = {
 };
 
 static const char *const examples[] = {
-    "qkscope probe base/ sft/ --text book.txt --length 2048 --max-probes 16 -o probe.h5",
-    "Which heads looked far back before fine-tuning and no longer do.",
+    "qkscope probe examples/amnesia/base examples/amnesia/sft --niah --template examples/amnesia/niah.json --lengths "
+    "512 "
+    "-o probe.h5",
+    "Which heads found the needle before fine-tuning and no longer do, and which look less far.",
+    "qkscope probe base/ sft/ --text book.txt --length 2k --max-probes 16 -o probe.h5",
+    "Which heads looked far back in 16 pieces of a book, 2048 tokens each.",
     "qkscope probe base/ sft/ --tokens probes.jsonl --queries last:64 -o probe.h5",
     "Rows of the last 64 positions only.",
     "qkscope probe base/ sft/ --tokens probes.jsonl --shard 1/2 -o a.h5; "

@@ -226,7 +226,10 @@ static const struct qk_option options[] = {
      .dflt = "layer",
      .choices = by_choices,
      .help = "Decide per layer, or per KV group: a key head with the query heads that read it."},
-    {.name = "budget", .kind = QK_OPT_COUNT, .arg = "N", .help = "Change at most the N units with the highest scores."},
+    {.name = "budget",
+     .kind = QK_OPT_COUNT,
+     .arg = "N",
+     .help = "Change at most the N units with the highest scores. Default: no limit."},
     {.name = "with",
      .kind = QK_OPT_LIST,
      .arg = "TENSOR",
@@ -252,7 +255,7 @@ static const struct qk_option options[] = {
      .kind = QK_OPT_CHOICE,
      .arg = "SEVERITY",
      .choices = severity_choices,
-     .help = "Exit with status 1 when there is a finding of this severity or above."},
+     .help = "Exit with status 1 when there is a finding of this severity or above. Default: never."},
     QK_RECOMMEND_MEASURE_ROWS,
     {0},
 };
@@ -264,9 +267,8 @@ static const char *const operand_help[] = {
 };
 
 static const char *const examples[] = {
-    "qkscope merge drift.h5 probe.h5 -o run.h5; qkscope recommend run.h5 -o plan.json; "
-    "qkscope restore base/ sft/ --plan plan.json -o fixed/",
-    "From measurements to a repaired checkpoint.",
+    "qkscope recommend run.h5 -o plan.json",
+    "What to restore, with reasons; `qkscope restore BASE TUNED --plan plan.json -o restored` does it.",
     "qkscope recommend run.h5 --by kv-group --budget 4 -o plan.json",
     "The four KV groups that are worth most.",
     "qkscope recommend run.h5 --fail-on alarm -q >/dev/null",

@@ -278,11 +278,12 @@ static const char *const operand_help[] = {
 };
 
 static const char *const examples[] = {
-    "qkscope restore base/ sft/ --layers full -o repaired/",
-    "Q and K of every softmax layer as in the base, all else as in the tuned checkpoint.",
-    "qkscope restore base/ sft/ --plan plan.json -o repaired/",
+    "qkscope restore examples/amnesia/base examples/amnesia/sft --plan plan.json -o restored",
     "What `qkscope recommend` chose.",
-    "qkscope restore base/ sft/ --layers 3,7 --kv-groups 0 --mode qk-pro --side head --lambda 0.1 --dry-run",
+    "qkscope restore examples/amnesia/base examples/amnesia/sft --layers full -o repaired",
+    "Q and K of every softmax layer as in the base, all else as in the tuned checkpoint.",
+    "qkscope restore examples/amnesia/base examples/amnesia/sft --layers 2,5 --kv-groups 0 --mode qk-pro --side head "
+    "--lambda 0.1 --dry-run",
     "Lists what a partial correction of one KV group in two layers would change.",
     NULL,
 };
@@ -305,7 +306,7 @@ const struct qk_command qk_cmd_restore = {
         "Of latent attention (MLA) the rows of Q, the k rows of kv_b and the rope rows of kv_a are restored; the "
         "latents themselves only with --with latent. Rows that all heads share change only when all KV groups do.",
     .common = QK_COMMON_OUTPUT | QK_COMMON_FORCE | QK_COMMON_JSON | QK_COMMON_THREADS | QK_COMMON_BASE_MODEL,
-    .output_help = "OUT",
+    .output_help = "OUT: Directory of the repaired checkpoint, which must not be there yet unless --force is given.",
     .options = options,
     .examples = examples,
     .run = run,

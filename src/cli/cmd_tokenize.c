@@ -241,10 +241,10 @@ static const char *const operand_help[] = {
 };
 
 static const char *const examples[] = {
-    "qkscope tokenize CKPT text.txt",
-    "One line per token: id, first byte, end, spelling.",
     "qkscope tokenize examples/amnesia/base examples/amnesia/haystack.txt | wc -l",
     "How many tokens a file has.",
+    "qkscope tokenize CKPT text.txt",
+    "One line per token: id, first byte, end, spelling.",
     "qkscope tokenize --json CKPT text.txt | qkscope tokenize --decode --no-special CKPT",
     "There and back: the bytes of text.txt.",
     NULL,

@@ -89,6 +89,18 @@ static void add_entry(struct qk_str *out, const char *left, const char *text, si
     qk_paragraph(out, text, strlen(text), HELP_COLUMN, HELP_COLUMN, width);
 }
 
+static void add_examples(struct qk_str *out, const char *const *examples, size_t width)
+{
+    if (examples == NULL || examples[0] == NULL) {
+        return;
+    }
+    qk_str_add(out, "\nExamples:\n");
+    for (size_t i = 0; examples[i] != NULL; i += 2) {
+        qk_str_addf(out, "  %s\n      ", examples[i]);
+        qk_paragraph(out, examples[i + 1], strlen(examples[i + 1]), 6, 6, width);
+    }
+}
+
 void qk_help_overview(struct qk_str *out, size_t width)
 {
     qk_str_addf(out, "qkscope: %s\n\nUsage: qkscope COMMAND [options] …\n\nCommands:\n", qk_tool_summary);
@@ -103,6 +115,18 @@ void qk_help_overview(struct qk_str *out, size_t width)
         "'qkscope help COMMAND' or 'qkscope COMMAND --help' explains a command, with examples. 'qkscope --version' "
         "prints the version. Data goes to standard output, all else to standard error.";
     qk_paragraph(out, more, strlen(more), 0, 0, width);
+    static const char *const first[] = {
+        "qkscope diagnose examples/amnesia/base examples/amnesia/sft -o diagnosis --template "
+        "examples/amnesia/niah.json "
+        "--data examples/amnesia/reasoning_calibration.jsonl --size xs",
+        "The whole circle on the pair of small models that comes with the sources, in a minute or two.",
+        "qkscope drift examples/amnesia/base examples/amnesia/sft -o drift.h5",
+        "A first step of it: what fine-tuning moved, in a second.", NULL};
+    add_examples(out, first, width);
+    qk_str_add(out, "\nExit status:\n");
+    for (size_t i = 0; qk_exit_status_help[i] != NULL; i += 2) {
+        add_entry(out, qk_exit_status_help[i], qk_exit_status_help[i + 1], width);
+    }
 }
 
 static void add_option(struct qk_str *out, const struct qk_option *o, size_t width)
@@ -143,18 +167,6 @@ static void add_description(struct qk_str *out, const char *text, size_t width)
         }
         qk_str_addn(out, s, n);
         qk_str_addc(out, '\n');
-    }
-}
-
-static void add_examples(struct qk_str *out, const char *const *examples, size_t width)
-{
-    if (examples == NULL || examples[0] == NULL) {
-        return;
-    }
-    qk_str_add(out, "\nExamples:\n");
-    for (size_t i = 0; examples[i] != NULL; i += 2) {
-        qk_str_addf(out, "  %s\n      ", examples[i]);
-        qk_paragraph(out, examples[i + 1], strlen(examples[i + 1]), 6, 6, width);
     }
 }
 

@@ -19,17 +19,20 @@ static bool takes(const struct qk_command *command, const struct common_row *row
     return row->bit == 0 || (command->common & row->bit) != 0;
 }
 
-/* The placeholder of -o is the command's own; a sentence becomes the help text instead. */
-static void describe_output(const struct qk_command *command, struct qk_option *option)
+/* "RUN.h5" is a placeholder, "DIR: Directory for …" a placeholder and a sentence. */
+static enum qk_code describe_output(const struct qk_command *command, struct qk_arena *arena, struct qk_option *option,
+                                    struct qk_err *err)
 {
+    const char *colon = command->output_help == NULL ? NULL : strstr(command->output_help, ": ");
     if (command->output_help == NULL) {
-        return;
+        return QK_OK;
     }
-    if (strchr(command->output_help, ' ') == NULL) {
-        option->arg = command->output_help;
-    } else {
-        option->help = command->output_help;
+    option->arg = command->output_help;
+    if (colon != NULL) {
+        option->arg = qk_arena_strndup(arena, command->output_help, (size_t)(colon - command->output_help));
+        option->help = colon + 2;
     }
+    return option->arg == NULL ? qk_fail_nomem(err, "option table") : QK_OK;
 }
 
 enum qk_code qk_command_options(const struct qk_command *command, struct qk_arena *arena, const struct qk_option **ret,
@@ -54,7 +57,7 @@ enum qk_code qk_command_options(const struct qk_command *command, struct qk_aren
         if (takes(command, row)) {
             all[i] = row->option;
             if (row->bit == QK_COMMON_OUTPUT) {
-                describe_output(command, &all[i]);
+                QK_TRY(describe_output(command, arena, &all[i], err));
             }
             i++;
         }
@@ -79,8 +82,7 @@ static const struct common_row common_rows[N_COMMON_ROWS] = {
      {"base-model", 0, QK_OPT_PATH, "DIR", NULL, NULL,
       "The base of a PEFT adapter. Default: the base among the operands, else what the adapter's config names."}},
     {QK_COMMON_THREADS,
-     {"threads", 0, QK_OPT_COUNT, "N", NULL, NULL,
-      "Threads to use (default: all cores). Results do not depend on it."}},
+     {"threads", 0, QK_OPT_COUNT, "N", NULL, NULL, "Threads to use; results do not depend on it. Default: all cores."}},
     {0,
      {"progress", 0, QK_OPT_CHOICE, "WHEN", "auto", progress_choices,
       "A bar on a terminal, a line now and then in a log: auto, always (also for short work) or never."}},

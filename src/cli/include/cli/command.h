@@ -56,7 +56,8 @@ struct qk_command {
     const char *description; /* paragraphs separated by blank lines, for --help and the man page; a paragraph that
                               * begins with a space is kept as it is, line by line */
     unsigned common;         /* enum qk_common_option bits */
-    const char *output_help; /* what -o is for: a placeholder ("RUN.h5") or a sentence; NULL when OUTPUT is not taken */
+    const char *output_help; /* of -o: a placeholder ("RUN.h5"), or one and a sentence ("DIR: Made when missing."); NULL
+                              * when OUTPUT is not taken */
     const struct qk_option *options; /* ends with name NULL; may be NULL */
     const char *const *examples;     /* pairs: command line, explanation; ends with NULL */
     enum qk_code (*run)(struct qk_cli *cli, struct qk_err *err);

@@ -82,7 +82,7 @@ bool qk_eval_looks_beyond(const struct qk_eval_rules *rules, const struct qk_eva
 
 struct qk_eval_options {
     struct qk_eval_rules rules;
-    size_t most;           /* as given to qk_eval_set_read, for the record */
+    size_t most;          /* as given to qk_eval_set_read, for the record */
     struct qk_part shard; /* of the problems */
     /* As in struct qk_niah_options. */
     enum qk_code (*on_problem)(void *ctx, const struct qk_table *table, struct qk_err *err);

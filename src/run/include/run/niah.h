@@ -73,7 +73,7 @@ enum qk_code qk_niah_set_prompts(const char *path, const char *tokenizer, struct
                                  struct qk_niah_set *ret, struct qk_err *err) QK_CHECKED;
 
 struct qk_niah_options {
-    size_t max_new;        /* tokens said at most; 0: the answer's and QK_NIAH_SLACK more, QK_NIAH_PROMPT_NEW without */
+    size_t max_new;       /* tokens said at most; 0: the answer's and QK_NIAH_SLACK more, QK_NIAH_PROMPT_NEW without */
     struct qk_part shard; /* of the cases */
     /* Called after each case but the last of all, with the table so far; for --resume. May be NULL. */
     enum qk_code (*on_case)(void *ctx, const struct qk_table *table, struct qk_err *err);

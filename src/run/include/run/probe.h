@@ -28,9 +28,9 @@ struct qk_probe_options {
     size_t n_linear_queries; /* at most so many of the selected queries in linear layers; 0 = leave them out */
     size_t n_sink;
     bool exact_profile;
-    size_t n_logits;       /* logits of so many last positions, 0 = none */
+    size_t n_logits;      /* logits of so many last positions, 0 = none */
     struct qk_part shard; /* of the sequences */
-    const bool *layers;    /* n_layers flags, NULL = all */
+    const bool *layers;   /* n_layers flags, NULL = all */
     /* Called after each finished batch of sequences but the last of all, with the table so far; for --resume. May be
      * NULL. */
     enum qk_code (*on_batch)(void *ctx, const struct qk_table *table, struct qk_err *err);

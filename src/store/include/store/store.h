@@ -21,9 +21,9 @@ enum qk_code qk_store_read(const char *path, struct qk_table **ret, struct qk_er
 
 /* Tidy long form, appended to out: one line per value: dataset, checkpoint, metric, one column per axis coordinate,
  * value, state. glob (NULL = all arrays that are no scales), or each of several separated by commas, is matched against
- * the whole path, with or without its first '/', or its last part. missing: include NaN cells. TSV has one header line with the axes of all datasets, and a
- * column "text" when a string array is among them; JSON is an array of objects (docs/results-format.md). No match is
- * QK_EUSAGE. */
+ * the whole path, with or without its first '/', or its last part. missing: include NaN cells. TSV has one header line
+ * with the axes of all datasets, and a column "text" when a string array is among them; JSON is an array of objects
+ * (docs/results-format.md). No match is QK_EUSAGE. */
 enum qk_code qk_export_tsv(const struct qk_table *table, const char *glob, bool missing, struct qk_str *out,
                            struct qk_err *err) QK_CHECKED;
 enum qk_code qk_export_json(const struct qk_table *table, const char *glob, bool missing, struct qk_str *out,
