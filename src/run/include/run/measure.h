@@ -50,7 +50,7 @@ struct qk_measured_variant {
 
 struct qk_measure_options {
     bool all_units, by_group;
-    bool exhaustive;     /* at most 10 units */
+    bool exhaustive;     /* at most 10 units, and no more sets than budget */
     double max_loss;     /* share of reasoning problems */
     size_t budget;       /* variants measured in the search at most */
     double seconds;      /* the search ends so that all is done in about this time; 0: no limit */
