@@ -395,7 +395,9 @@ static void heads_are_seen_again_in_the_restored(void **state)
         double again[3];
         const char *says;
     } rows[] = {
-        {3, {0.5, 0.31, 0.11}, "In restored, 2 of these 3 heads have half or more of the fall back; the others do not."},
+        {3,
+         {0.5, 0.31, 0.11},
+         "In restored, 2 of these 3 heads have half or more of the fall back; the others do not."},
         {3, {0.1, 0.05, 0.6}, "In restored, 1 of these 3 heads has half or more of the fall back"},
         {3, {0.1, 0.1, 0.29}, "In restored, none of these 3 heads has half of the fall back."},
         {3, {0.5, 0.5, 0.31}, "In restored, all of these 3 heads have half or more of the fall back."},
