@@ -285,7 +285,7 @@ enum qk_code qk_node_attr_strs(struct qk_table *table, struct qk_node *node, con
         return qk_fail_nomem(err, "attribute");
     }
     for (size_t i = 0; i < n; i++) {
-        copy[i] = qk_arena_strdup(table->arena, values[i]);
+        copy[i] = qk_utf8_copy(table->arena, values[i]);
         if (copy[i] == NULL) {
             return qk_fail_nomem(err, "attribute");
         }
@@ -297,7 +297,7 @@ enum qk_code qk_node_attr_str(struct qk_table *table, struct qk_node *node, cons
                               struct qk_err *err)
 {
     const char **copy = qk_arena_alloc(table->arena, 1, sizeof(*copy));
-    char *text = qk_arena_strdup(table->arena, value);
+    char *text = qk_utf8_copy(table->arena, value);
     if (copy == NULL || text == NULL) {
         return qk_fail_nomem(err, "attribute");
     }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/arena.h"
 
 void qk_str_release(struct qk_str *str)
 {
@@ -104,13 +105,31 @@ static size_t utf8_length(const unsigned char *p)
     return n;
 }
 
+static const char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
+
+char *qk_utf8_copy(struct qk_arena *arena, const char *s)
+{
+    size_t size = 1;
+    for (const unsigned char *p = (const unsigned char *)s; *p != 0; p++) {
+        size += utf8_length(p) == 0 ? sizeof(replacement) - 1 : 1;
+    }
+    char *copy = qk_arena_alloc(arena, size, 1), *to = copy;
+    for (const unsigned char *p = (const unsigned char *)s; *p != 0 && copy != NULL;) {
+        size_t n = utf8_length(p);
+        memcpy(to, n == 0 ? replacement : (const char *)p, n == 0 ? sizeof(replacement) - 1 : n);
+        to += n == 0 ? sizeof(replacement) - 1 : n;
+        p += n == 0 ? 1 : n;
+    }
+    return copy;
+}
+
 void qk_str_add_json(struct qk_str *str, const char *s)
 {
     qk_str_addc(str, '"');
     for (const unsigned char *p = (const unsigned char *)s; *p != 0;) {
         size_t n = utf8_length(p);
         if (n == 0) {
-            qk_str_add(str, "\xef\xbf\xbd");
+            qk_str_add(str, replacement);
             p++;
             continue;
         }
@@ -138,7 +157,8 @@ void qk_str_add_html(struct qk_str *str, const char *s)
         const char *entity;
     } entities[] = {{'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"}, {'\'', "&#39;"}};
     for (; *s != 0; s++) {
-        const char *entity = NULL;
+        size_t n = utf8_length((const unsigned char *)s);
+        const char *entity = n == 0 ? replacement : NULL;
         for (size_t i = 0; i < sizeof entities / sizeof entities[0]; i++) {
             if (entities[i].c == *s) {
                 entity = entities[i].entity;
@@ -147,7 +167,8 @@ void qk_str_add_html(struct qk_str *str, const char *s)
         if (entity != NULL) {
             qk_str_add(str, entity);
         } else {
-            qk_str_addc(str, *s);
+            qk_str_addn(str, s, n);
+            s += n - 1;
         }
     }
 }

@@ -1,4 +1,5 @@
 /* What users write inside one word: NAME=PATH, layer lists; and a command line written back. */
+#include <limits.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -22,6 +23,10 @@ enum qk_code qk_cli_split_name(struct qk_cli *cli, const char *operand, const ch
         char *copy = qk_arena_strndup(cli->arena, operand, (size_t)(equals - operand));
         if (copy == NULL) {
             return qk_fail_nomem(err, "command line");
+        }
+        if (strlen(copy) > NAME_MAX) {
+            return qk_fail(err, QK_EUSAGE, "a checkpoint's name is too long (expected at most %d bytes, found %zu)",
+                           NAME_MAX, strlen(copy));
         }
         if (copy[0] == 0 || !qk_name_is_clean(copy) || qk_streq(copy, ".") || qk_streq(copy, "..")) {
             return qk_fail(err, QK_EUSAGE, "'%s': '%s' cannot name a checkpoint (expected plain text without '/')",

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/arena.h"
 #include "base/rng.h"
 #include "base/str.h"
 
@@ -56,9 +57,23 @@ static void json_strings_are_escaped(void **state)
     qk_str_add_html(&s, "<a href='x'>&\"");
     assert_string_equal(s.s, "&lt;a href=&#39;x&#39;&gt;&amp;&quot;");
     qk_str_clear(&s);
+    qk_str_add_html(&s, "\xc3\xa9\xff<\xe6\xbc");
+    assert_string_equal(s.s, "\xc3\xa9\xef\xbf\xbd&lt;\xef\xbf\xbd\xef\xbf\xbd");
+    qk_str_clear(&s);
     qk_str_add_json_double(&s, NAN);
     assert_string_equal(s.s, "null");
     qk_str_release(&s);
+}
+
+static void copies_are_valid_utf8(void **state)
+{
+    (void)state;
+    struct qk_arena *arena = qk_arena_new();
+    assert_string_equal(qk_utf8_copy(arena, ""), "");
+    assert_string_equal(qk_utf8_copy(arena, "a/\xc3\xa9\xf0\x9f\x98\x80\n"), "a/\xc3\xa9\xf0\x9f\x98\x80\n");
+    assert_string_equal(qk_utf8_copy(arena, "\xff\xc3"), "\xef\xbf\xbd\xef\xbf\xbd");
+    assert_string_equal(qk_utf8_copy(arena, "\xed\xa0\x80z"), "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdz");
+    qk_arena_free(arena);
 }
 
 static void numbers_are_parsed_whole(void **state)
@@ -161,9 +176,10 @@ static void a_failed_allocation_sticks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(doubles_read_back),        cmocka_unit_test(json_strings_are_escaped),
-        cmocka_unit_test(numbers_are_parsed_whole), cmocka_unit_test(sizes_are_readable),
-        cmocka_unit_test(names_and_globs),          cmocka_unit_test(a_failed_allocation_sticks),
+        cmocka_unit_test(doubles_read_back),          cmocka_unit_test(json_strings_are_escaped),
+        cmocka_unit_test(numbers_are_parsed_whole),   cmocka_unit_test(sizes_are_readable),
+        cmocka_unit_test(copies_are_valid_utf8),      cmocka_unit_test(names_and_globs),
+        cmocka_unit_test(a_failed_allocation_sticks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -73,7 +73,7 @@ enum qk_code qk_table_scale(struct qk_table *table, const char *path, enum qk_ty
 enum qk_code qk_table_array(struct qk_table *table, const char *path, enum qk_type type, size_t n_dims,
                             const char *const *dims, struct qk_node **ret, struct qk_err *err) QK_CHECKED;
 
-/* Attributes: set or replace. */
+/* Attributes: set or replace. Invalid UTF-8 in a text (a path may hold any byte) becomes U+FFFD. */
 enum qk_code qk_node_attr_str(struct qk_table *table, struct qk_node *node, const char *name, const char *value,
                               struct qk_err *err) QK_CHECKED;
 enum qk_code qk_node_attr_strs(struct qk_table *table, struct qk_node *node, const char *name,

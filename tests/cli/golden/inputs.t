@@ -34,6 +34,16 @@ $ mkdir -p cache/blobs cache/snapshots/1 && for f in config.json model.safetenso
 $ qkscope drift b b=$SRC/examples/amnesia/sft -o n.h5 --metrics q_rel_drift | grep against
 > b against b-2, medians over heads
 
+# run files and what is made of them are UTF-8, whatever the paths are
+$ odd=$(printf 'p\377q') && cp -r b "$odd" && qkscope drift "$odd/model.safetensors" $SRC/examples/amnesia/sft -o u.h5 --metrics q_rel_drift -q >/dev/null && qkscope report u.h5 -o u.html
+$ for f in u.h5 u.html; do LC_ALL=C grep -qaF "$(printf 'p\357\277\275q')" $f && ! LC_ALL=C grep -qaF "$odd" $f && echo $f; done
+> u.h5
+> u.html
+
+$ qkscope drift $(printf '%300s' '' | tr ' ' n)=b $SRC/examples/amnesia/sft -o n2.h5
+? 2
+! qkscope: error: a checkpoint's name is too long (expected at most 255 bytes, found 300)
+
 # kinds that the model does not have are no empty result
 $ qkscope drift b $SRC/examples/amnesia/sft -o k.h5 --kinds ssm,sliding
 ? 2

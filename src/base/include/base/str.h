@@ -11,6 +11,8 @@
 
 #include "base/err.h"
 
+struct qk_arena;
+
 struct qk_str {
     char *s; /* NUL-terminated once anything was added; NULL before. Owned: release with qk_str_release. */
     size_t len, cap;
@@ -29,7 +31,7 @@ void qk_str_add_double(struct qk_str *str, double value);
 void qk_str_add_json(struct qk_str *str, const char *s);
 /* value as JSON number, or null when not finite. */
 void qk_str_add_json_double(struct qk_str *str, double value);
-/* s with & < > " ' escaped for HTML and XML. */
+/* s with & < > " ' escaped for HTML and XML; invalid UTF-8 becomes U+FFFD. */
 void qk_str_add_html(struct qk_str *str, const char *s);
 /* "1.5 GB", powers of 1000; "17 B". */
 void qk_str_add_bytes(struct qk_str *str, uint64_t bytes);
@@ -44,6 +46,8 @@ bool qk_parse_u64(const char *s, uint64_t min, uint64_t max, uint64_t *ret);
 /* The same with k (1024) or m (1048576) behind it, upper or lower case, as sizes of contexts are spoken of. */
 bool qk_parse_size(const char *s, uint64_t min, uint64_t max, uint64_t *ret);
 bool qk_parse_double(const char *s, double *ret);
+/* A copy of s in the arena in which invalid UTF-8 (a path may hold any byte) is U+FFFD; NULL when out of memory. */
+char *qk_utf8_copy(struct qk_arena *arena, const char *s);
 /* Valid UTF-8 without control characters (names that go into HDF5, gnuplot, terminals). */
 bool qk_name_is_clean(const char *s);
 /* Glob with '*' and '?' over the whole of s. */
