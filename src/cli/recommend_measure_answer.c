@@ -120,6 +120,15 @@ static void add_untried(struct qk_str *out, const char *units, size_t width)
     }
 }
 
+static bool has_groups(const struct qk_plan *plan)
+{
+    bool any = false;
+    for (size_t u = 0; u < plan->n_units; u++) {
+        any = any || plan->units[u].n_kv_groups > 0;
+    }
+    return any;
+}
+
 /* What the search decided, and by what. */
 static void add_search(struct qk_str *out, const struct qk_measure_answer *a, size_t width)
 {
@@ -138,6 +147,9 @@ static void add_search(struct qk_str *out, const struct qk_measure_answer *a, si
         "tuned) with its standard error, and cases won and lost; cost: points of reasoning lost to tuned, expected and "
         "a standard error more (%g allowed)",
         100 * a->max_loss);
+    if (has_groups(a->plan)) {
+        add_line(out, width, "5.1 is KV group 1 of layer 5: a key head with the query heads that read it");
+    }
     qk_str_addf(out, "  %-7s%6s  %13s  %-9s  %5s  %5s  %s\n", "step", "likely", "gain", "won lost", "cost", "most",
                 "variant");
     for (size_t i = 0; i < m->n_steps; i++) {

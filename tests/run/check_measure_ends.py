@@ -92,6 +92,8 @@ def every_set(work):
     labels = [v["variant"] for v in doc["variants"]]
     expect(labels.count("softmax Q/K") == 2 and not any(".0 restore" in label for label in labels), f"groups: {labels}")
     expect(doc["untried"] == "", f"groups: {doc['untried']}")
+    text = words(measure("--tasks", "s3", "--depths", 6, "--by", "kv-group", "--budget-passes", 1).stdout)
+    expect("left untried: 2.0, 2.1, 2.2, 5.0" in text and "5.1 is KV group 1 of layer 5" in text, f"groups: {text[-900:]}")
     for unit in doc["plan"]["units"]:
         expect(unit["action"] == "restore" and unit["kv_groups"] == "all", f"groups: {unit}")
 
