@@ -36,7 +36,7 @@ $ qkscope drift b b=$SRC/examples/amnesia/sft -o n.h5 --metrics q_rel_drift | gr
 
 # run files and what is made of them are UTF-8, whatever the paths are
 $ odd=$(printf 'p\377q') && cp -r b "$odd" && qkscope drift "$odd/model.safetensors" $SRC/examples/amnesia/sft -o u.h5 --metrics q_rel_drift -q >/dev/null && qkscope report u.h5 -o u.html
-$ for f in u.h5 u.html; do LC_ALL=C grep -qaF "$(printf 'p\357\277\275q')" $f && ! LC_ALL=C grep -qaF "$odd" $f && echo $f; done
+$ odd=$(printf 'p\377q'); for f in u.h5 u.html; do LC_ALL=C grep -qaF "$(printf 'p\357\277\275q')" $f && ! LC_ALL=C grep -qaF "$odd" $f && echo $f; done
 > u.h5
 > u.html
 
