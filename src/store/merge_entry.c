@@ -62,8 +62,21 @@ size_t qk_merge_repeats(const struct qk_merge_state *m, const struct qk_node *en
     return q;
 }
 
-/* Whether the part at hand may hold rows that part q has: those of the base, measured again beside a checkpoint that
- * part q lacks. */
+/* Whether a has an entry of the group that b lacks. */
+static bool has_more(const struct qk_entry_group *group, const struct qk_table *a, const struct qk_table *b)
+{
+    for (size_t i = 0; i < a->n_nodes; i++) {
+        const char *path = a->nodes[i]->path;
+        if (qk_entry_group_of(path) == group && path[qk_entry_length(group, path)] == '\0' &&
+            qk_table_find(b, path) == NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether the part at hand may hold rows that part q has: those of the base, when one of the two measured them beside a
+ * checkpoint that the other lacks. */
 static bool may_repeat(const struct qk_merge_state *m, const struct qk_entry_group *group, const struct qk_node *entry,
                        size_t q)
 {
@@ -71,14 +84,8 @@ static bool may_repeat(const struct qk_merge_state *m, const struct qk_entry_gro
     const char *path = qk_arena_printf(m->out->arena, "/checkpoints/%s", entry->path + strlen(group->group) + 1);
     const struct qk_node *checkpoint = path == NULL ? NULL : qk_table_find(part, path);
     const char *role = checkpoint == NULL ? NULL : qk_node_attr_get_str(checkpoint, "role");
-    for (size_t i = 0; role != NULL && qk_streq(role, "base") && i < part->n_nodes; i++) {
-        const char *other = part->nodes[i]->path;
-        if (qk_entry_group_of(other) == group && other[qk_entry_length(group, other)] == '\0' &&
-            qk_table_find(m->parts[q], other) == NULL) {
-            return true;
-        }
-    }
-    return false;
+    return role != NULL && qk_streq(role, "base") &&
+           (has_more(group, part, m->parts[q]) || has_more(group, m->parts[q], part));
 }
 
 /* The entry's list of computed coordinates: refuses what an earlier part has, then joins in ascending order. */

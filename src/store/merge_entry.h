@@ -26,7 +26,7 @@ const struct qk_attr *qk_merge_part_list(const struct qk_entry_group *group, con
 bool qk_merge_list_has(const struct qk_attr *list, int64_t value);
 
 /* Joins the entry's list of computed coordinates, ascending; QK_EMISMATCH when an earlier part computed one of them,
- * unless they are the base's and this part measured it anew beside another checkpoint. */
+ * unless they are the base's and one of the two measured it beside a checkpoint that the other lacks. */
 enum qk_code qk_merge_join_part_list(const struct qk_merge_state *m, const struct qk_entry_group *group,
                                      struct qk_node *into, const struct qk_node *node, struct qk_err *err) QK_CHECKED;
 /* The first earlier part that computed this coordinate of the entry; m->p when none did. */

@@ -315,7 +315,7 @@ static struct qk_table *measurement(size_t kind)
     return table;
 }
 
-/* Recall of the base and of a tuned checkpoint on the same two cases. */
+/* Recall of the base and, unless NULL, of a tuned checkpoint on the same two cases. */
 static struct qk_table *recall_beside(const char *tuned, double base_score)
 {
     static const char *const none[] = {NULL};
@@ -325,13 +325,15 @@ static struct qk_table *recall_beside(const char *tuned, double base_score)
     struct qk_table *table = synthetic_table(&run);
     struct qk_node *node;
     char path[64];
-    snprintf(path, sizeof(path), "/checkpoints/%s", tuned);
-    assert_int_equal(qk_table_group(table, path, &node, NULL), QK_OK);
-    must_set(table, path, "role", "tuned");
+    if (tuned != NULL) {
+        snprintf(path, sizeof(path), "/checkpoints/%s", tuned);
+        assert_int_equal(qk_table_group(table, path, &node, NULL), QK_OK);
+        must_set(table, path, "role", "tuned");
+    }
     assert_int_equal(qk_table_scale(table, "/model/case", QK_TYPE_I64, 2, &node, NULL), QK_OK);
     node->v.i64[1] = 1;
     const char *const names[] = {"base", tuned};
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < 2 && names[i] != NULL; i++) {
         snprintf(path, sizeof(path), "/niah/%s", names[i]);
         assert_int_equal(qk_table_group(table, path, &node, NULL), QK_OK);
         assert_int_equal(qk_node_attr_i64s(table, node, "cases", all, 2, NULL), QK_OK);
@@ -358,6 +360,14 @@ static void test_base_measured_again(void **state)
     struct qk_table *other[] = {recall_beside("sft", 0.5), recall_beside("rl", 0.75)};
     const char *const differs[] = {"b.h5", "/niah/base/score", "values differ from a.h5", "index 1 of 2", NULL};
     assert_refused(other, 2, differs);
+    for (size_t first = 0; first < 2; first++) {
+        struct qk_table *alone[] = {recall_beside(first == 0 ? NULL : "sft", 0.5),
+                                    recall_beside(first == 0 ? "sft" : NULL, 0.5)};
+        assert_int_equal(merge(alone, 2, &whole, &err), QK_OK);
+        assert_true(qk_table_find(whole, "/niah/base/score")->v.f64[1] == 0.5);
+        assert_true(qk_table_find(whole, "/niah/sft/score")->v.f64[1] == 0.25);
+        qk_table_free(whole);
+    }
     struct qk_table *again[] = {recall_beside("sft", 0.5), recall_beside("sft", 0.5)};
     const char *const overlap[] = {"b.h5", "/niah/base", "overlap with a.h5", NULL};
     assert_refused(again, 2, overlap);
