@@ -175,11 +175,10 @@ static const char *const operand_help[] = {
 };
 
 static const char *const examples[] = {
-    "qkscope merge drift.h5 probe.h5 recall.h5 -o run.h5; qkscope recommend run.h5 --store run.h5 --force; "
     "qkscope report run.h5 -o report.html",
-    "All that was measured, and the plan, on one page.",
-    "xdg-open report.html",
-    "Shows it. The page needs no network and no server, so it can also be sent by mail.",
+    "All that was measured, on one page; measurements of several commands are joined by qkscope merge.",
+    "qkscope recommend run.h5 --store run.h5 --force; qkscope report run.h5 -o report.html --force",
+    "With the findings and a plan beside the measurements.",
     NULL,
 };
 

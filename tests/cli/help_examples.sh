@@ -13,7 +13,7 @@ export PATH
 wrong=0 run=0
 
 for command in help version models metrics inspect tokenize generate drift probe niah eval merge export recommend restore \
-    compare plot; do
+    compare plot report; do
     example=$(qkscope help $command | sed -n '/^Examples:/,$s/^  \(qkscope .*\)/\1/p' | head -n 1)
     [ -n "$example" ] || {
         echo "$command: no example"
@@ -26,14 +26,14 @@ for command in help version models metrics inspect tokenize generate drift probe
         cat err
         wrong=1
     }
-    [ -s out ] || [ "$command" = merge ] || [ "$command" = export ] || {
+    [ -s out ] || [ "$command" = merge ] || [ "$command" = export ] || [ "$command" = report ] || {
         echo "$command: says nothing"
         wrong=1
     }
     run=$((run + 1))
 done
 for file in drift.h5 probe.h5 recall.h5 reasoning.h5 run.h5 run.tsv plan.json restored/qkscope.json \
-    figures/drift-heatmap.pdf; do
+    figures/drift-heatmap.pdf report.html; do
     [ -s "$file" ] || {
         echo "$file: was not made"
         wrong=1
