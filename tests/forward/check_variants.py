@@ -57,7 +57,14 @@ NEMOTRON = dict(hybrid_override_pattern="ME*-", num_hidden_layers=4, mamba_num_h
                 moe_shared_expert_intermediate_size=20, n_shared_experts=1, routed_scaling_factor=1.7, norm_topk_prob=True)
 JAMBA = dict(attn_layer_period=2, attn_layer_offset=1, expert_layer_period=2, expert_layer_offset=0, num_experts=4,
              num_experts_per_tok=2, mamba_d_state=8, mamba_d_conv=4, mamba_expand=2, mamba_dt_rank=4)
+MODELS = pathlib.Path(__file__).resolve().parent.parent / "data" / "models"
 FACTORS = dict(type="longrope", short_factor=[1.0, 1.1, 1.2, 1.3], long_factor=[1.5, 2.0, 3.0, 4.0])
+
+
+def described(name, style="config.json"):
+    """A whole config that data/models describes."""
+    config = json.loads((MODELS / name / style).read_text())
+    return {k: v for k, v in config.items() if k != "model_type"}
 
 
 def yarn(**more):
@@ -180,6 +187,9 @@ VARIANTS = [
      dict(layer_types=["conv", "full_attention"], conv_L_cache=4, conv_bias=False, rope_theta=1e6,
           num_dense_layers=1, num_experts=5, num_experts_per_tok=2, moe_intermediate_size=24,
           use_expert_bias=True, norm_topk_prob=True, routed_scaling_factor=1.4)),
+    # five layers in the published order, experts beside a shared one in each, both styles of config
+    ("qwen3_next_described", "qwen3_next", "F32", (203, 187), described("qwen3_next")),
+    ("qwen3_next_legacy", "qwen3_next", "F32", (203, 187), described("qwen3_next", "config_legacy.json")),
 ]
 
 

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,6 +12,8 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "base/rng.h"
 
 static const struct {
     const char *name;
@@ -195,6 +198,43 @@ void fixture_write(struct fixture *f, const char *config, size_t n_shards)
         write_index(f);
     }
     fixture_write_config(f, config);
+}
+
+/* One block for all tensors; the caller frees it once they are written. */
+static float *fill_normal(struct fixture *f, uint64_t seed)
+{
+    struct qk_rng rng;
+    size_t n = 0;
+    qk_rng_seed(&rng, seed);
+    for (size_t i = 0; i < f->n_tensors; i++) {
+        assert_string_equal(f->tensors[i].dtype, "F32");
+        n += f->tensors[i].n_bytes / sizeof(float);
+    }
+    float *values = calloc(n > 0 ? n : 1, sizeof *values), *x = values;
+    assert_non_null(values);
+    for (size_t i = 0; i < f->n_tensors; i++) {
+        struct fixture_tensor *t = &f->tensors[i];
+        double size = t->n_dims < 2 ? 0.3 : 1.2 / sqrt((double)t->shape[t->n_dims - 1]);
+        t->data = x;
+        for (const float *end = x + t->n_bytes / sizeof *x; x < end; x++) {
+            *x = (float)(size * qk_rng_normal(&rng));
+        }
+    }
+    return values;
+}
+
+void fixture_write_described(struct fixture *f, const char *model, uint64_t seed)
+{
+    char rest[256];
+    snprintf(rest, sizeof rest, "models/%s/tensors.txt", model);
+    fixture_add_manifest(f, fixture_data(rest));
+    snprintf(rest, sizeof rest, "models/%s/config.json", model);
+    char *config = fixture_slurp(fixture_data(rest));
+    assert_non_null(config);
+    float *values = fill_normal(f, seed);
+    fixture_write(f, config, 1);
+    free(values);
+    free(config);
 }
 
 void fixture_release(struct fixture *f)

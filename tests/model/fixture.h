@@ -30,6 +30,10 @@ void fixture_add(struct fixture *f, const char *name, const char *dtype, const c
 void fixture_add_manifest(struct fixture *f, const char *path);
 /* Writes shards (with an index when n_shards > 1) and config.json with the given text. */
 void fixture_write(struct fixture *f, const char *config, size_t n_shards);
+/* The checkpoint that QK_TEST_DATA/models/<model> describes, in F32 and one file: matrices of normal numbers that keep
+ * the scale of what they are applied to, vectors around 0 (norm weights that are added to 1, decays and biases of order
+ * 1). */
+void fixture_write_described(struct fixture *f, const char *model, uint64_t seed);
 /* Another config.json beside the same tensors. */
 void fixture_write_config(const struct fixture *f, const char *config);
 /* Removes the directory. */

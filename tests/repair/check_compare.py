@@ -16,6 +16,9 @@ import tempfile
 
 import numpy as np
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "model"))
+from described import expand, read_manifest  # noqa: E402
+
 BITS = {"F64": 64, "F32": 32, "F16": 16, "BF16": 16, "F8_E4M3": 8, "F8_E5M2": 8, "I64": 64, "I32": 32, "I16": 16,
         "I8": 8, "U8": 8, "BOOL": 8, "F4": 4}
 MAX_BYTES = 24 << 20
@@ -26,31 +29,6 @@ failures = []
 def expect(what, holds):
     if not holds:
         failures.append(what)
-
-
-def expand(pattern):
-    match = re.search(r"\{([^}]*)\}", pattern)
-    if not match:
-        return [pattern]
-    names = []
-    for item in match.group(1).split(","):
-        ends = re.fullmatch(r"(\d+)-(\d+)", item)
-        for choice in range(int(ends[1]), int(ends[2]) + 1) if ends else [item]:
-            names += expand(pattern[:match.start()] + str(choice) + pattern[match.end():])
-    return names
-
-
-def read_manifest(path):
-    """name -> (dtype, shape)"""
-    tensors = {}
-    with open(path, encoding="utf-8") as f:
-        for line in f:
-            if line.strip() and not line.startswith("#"):
-                pattern, dtype, dims = line.split()
-                shape = [] if dims == "-" else [int(d) for d in dims.split(",")]
-                for name in expand(pattern):
-                    tensors[name] = (dtype, shape)
-    return tensors
 
 
 def n_bytes(dtype, shape):

@@ -15,6 +15,9 @@ import tempfile
 
 import numpy as np
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "model"))
+from described import expand, read_manifest  # noqa: E402
+
 QKSCOPE = os.path.abspath(sys.argv[1])
 MODELS = os.path.join(os.environ["QK_SOURCE_ROOT"], "tests", "data", "models")
 TOO_LARGE = {"deepseek_v3", "gemma3_nested"}  # published sizes: 685 GB and 6.4 GB, only their shapes are tested
@@ -25,18 +28,6 @@ checked = 0
 
 
 # ---- checkpoints --------------------------------------------------------------------------------------------------
-def expand(pattern):
-    m = re.search(r"\{([^}]*)\}", pattern)
-    if not m:
-        return [pattern]
-    out = []
-    for item in m.group(1).split(","):
-        ends = re.fullmatch(r"(\d+)-(\d+)", item)
-        for text in map(str, range(int(ends[1]), int(ends[2]) + 1)) if ends else [item]:
-            out += expand(pattern[: m.start()] + text + pattern[m.end():])
-    return out
-
-
 def to_bf16(x):
     u = np.asarray(x, np.float32).view(np.uint32).astype(np.uint64)
     return ((u + 0x7FFF + ((u >> 16) & 1)) >> 16).astype(np.uint16)
@@ -210,11 +201,7 @@ def check_output(what, tuned_path, out_path, expected):
 def check_model(name, work):
     folder = os.path.join(MODELS, name)
     layers = read_expectation(os.path.join(folder, "expect.txt"))
-    shapes = {}
-    for line in open(os.path.join(folder, "tensors.txt")):
-        pattern, dtype, dims = line.split()
-        for tensor in expand(pattern):
-            shapes[tensor] = (dtype, [] if dims == "-" else [int(d) for d in dims.split(",")])
+    shapes = read_manifest(os.path.join(folder, "tensors.txt"))
     dtypes = {k: v[0] for k, v in shapes.items()}
     base, tuned = ({k: random_tensor(*v) for k, v in shapes.items()} for _ in range(2))
     config = os.path.join(folder, "config.json")
@@ -327,10 +314,7 @@ def typed_checkpoint(path, config, shapes, dtype, scale, large=False):
 def check_types(work):
     global checked
     folder = os.path.join(MODELS, "llama")
-    shapes = {}
-    for line in open(os.path.join(folder, "tensors.txt")):
-        pattern, dtype, dims = line.split()
-        shapes.update({t: (dtype, [int(d) for d in dims.split(",")]) for t in expand(pattern)})
+    shapes = read_manifest(os.path.join(folder, "tensors.txt"))
     config = os.path.join(folder, "config.json")
     cases = [("F32", 1, "BF16", 1), ("BF16", 1, "F32", 1), ("F32", 1, "F16", 1), ("F64", 1, "F32", 1),
              ("F8_E4M3", 0.5, "BF16", 1), ("BF16", 1, "F8_E4M3", 0.0625), ("F8_E4M3", 0.25, "F8_E4M3", 0.0625),
@@ -404,10 +388,7 @@ def check_aligned(work):
     for name in ("gpt2", "qwen2", "phi3", "gpt_neox", "qwen3_next", "bloom", "olmo_hybrid"):
         folder = os.path.join(MODELS, name)
         layers = read_expectation(os.path.join(folder, "expect.txt"))
-        shapes = {}
-        for line in open(os.path.join(folder, "tensors.txt")):
-            pattern, dtype, dims = line.split()
-            shapes.update({t: ("F32", [int(d) for d in dims.split(",")]) for t in expand(pattern)})
+        shapes = {t: ("F32", shape) for t, (_, shape) in read_manifest(os.path.join(folder, "tensors.txt")).items()}
         base = {k: random_tensor(*v) for k, v in shapes.items()}
         tuned = {k: v + np.float32(0.2) * random_tensor("F32", v.shape) for k, v in base.items()}
         paths = [os.path.join(work, name, side) for side in ("base", "tuned", "out")]

@@ -6,6 +6,9 @@ import tempfile
 
 import adapter_files as af
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "model"))
+from described import random_weights  # noqa: E402
+
 checked = 0
 failures = []
 
@@ -39,6 +42,12 @@ LLAMA = ["q_proj", "k_proj", "v_proj", "o_proj"]
 def fixture(data, name):
     path = os.path.join(data, name)
     return af.read_checkpoint(path), os.path.join(path, "config.json")
+
+
+def made(name):
+    """As fixture, of random weights for what data/models describes."""
+    tensors, config = random_weights(name)
+    return {n: ("F32", x) for n, x in tensors.items()}, config
 
 
 def key(module, part):

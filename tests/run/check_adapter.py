@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 import adapter_files as af
-from adapter_check import LLAMA, attention, call, dumped, expect, fixture, key, lora, main
+from adapter_check import LLAMA, attention, call, dumped, expect, fixture, key, lora, made, main
 
 # ---- values
 
@@ -279,7 +279,7 @@ def commands(qkscope, dump, data, work):
     prefix = "" if "h.0.attn.c_attn.weight" in source else "transformer."
     check_model(qkscope, source, config, work, [f"transformer.h.{i}.attn.c_attn" for i in range(4)], True,
                 lambda m: m.replace("transformer.", prefix, 1), {"target_modules": ["c_attn"], "fan_in_fan_out": True})
-    source, config = fixture(data, "forward/qwen3_next")
+    source, config = made("qwen3_next")
     fused = sorted(n[:-7] for n in source if n.endswith(("in_proj_qkvz.weight", "self_attn.q_proj.weight")))
     check_model(qkscope, source, config, work, fused)
     # one run over the base's three faces: several threads, and a drift of the adapter that names its base

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 
 import adapter_files as af
-from adapter_check import LLAMA, attention, call, expect, fixture, key, lora, main, run
+from adapter_check import LLAMA, attention, call, expect, fixture, key, lora, made, main, run
 
 def bits(tensor):
     return tensor[0], np.shape(tensor[1]), af.stored(*tensor)
@@ -105,7 +105,7 @@ def restore(qkscope, data, work):
                for s in (np.s_[head:2 * head], np.s_[width + head:width + 2 * head])] for n, x in qk.items()}
     check_restore(qkscope, "gpt2, one head", work, base, want, tuned, one, "--layers", "1-2", "--kv-groups", "1")
     # fused with other things in the rows between
-    source, config = fixture(data, "forward/qwen3_next")
+    source, config = made("qwen3_next")
     base = af.checkpoint(path, source, config, "BF16")
     fused = sorted(n[:-7] for n in source if n.endswith(("in_proj_qkvz.weight", "self_attn.q_proj.weight",
                                                          "self_attn.k_proj.weight")))

@@ -15,6 +15,9 @@ import tempfile
 import h5py
 import numpy as np
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "model"))
+from described import random_weights  # noqa: E402
+
 checked = 0
 failures = []
 
@@ -135,18 +138,11 @@ def save(path, tensors):
         f.write(struct.pack("<Q", len(text)) + text + b"".join(a.tobytes() for a in tensors.values()))
 
 
-def load(path):
-    raw = read(path)
-    n, = struct.unpack("<Q", raw[:8])
-    return {k: np.frombuffer(raw[8 + n:], np.float32, np.prod(v["shape"], dtype=int), v["data_offsets"][0]).reshape(v["shape"])
-            for k, v in sorted(json.loads(raw[8:8 + n]).items()) if k != "__metadata__"}
-
-
 def check_head_axis():
     """Softmax layers of two query heads beside linear layers of four value heads: both files have four places."""
-    source, size = f"{data}/forward/qwen3_next", 16
-    tensors = load(f"{source}/model.safetensors")
-    config = json.load(open(f"{source}/config.json"))
+    size = 16
+    tensors, config = random_weights("qwen3_next")
+    config = json.load(open(config))
     config["num_attention_heads"] = 2
     for name, a in tensors.items():
         if name.endswith("q_proj.weight"):
