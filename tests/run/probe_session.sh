@@ -40,7 +40,7 @@ done
 
 # ---- interrupted, killed while it is continued, continued again
 caught=0 saved=0
-for delay in 0.2 0.5 1.0 1.7; do
+for delay in 0.2 0.5 1.0 1.7 4 9 20; do
     [ $saved -lt 2 ] || break
     rm -f run.h5 run.h5.part
     timeout --preserve-status -s INT $delay "$qkscope" probe "$@" --tokens probes.jsonl -o run.h5 >out 2>err
