@@ -66,7 +66,7 @@ def write_probes(path):
     """Four sequences: tokens of the model's world, some with a needle; lengths around the bins' edges."""
     rng = random.Random(4)
     with open(f"{root}/examples/amnesia/niah_cases.json") as f:
-        text = json.load(f)["cases"][40]["ids"]
+        text = json.load(f)["cases"][20]["ids"]
     probes = []
     for i, n in enumerate([150, 65, 2, 131]):
         at = rng.randrange(len(text) - n)

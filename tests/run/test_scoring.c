@@ -284,6 +284,7 @@ static void sharing_and_threads_change_nothing(void **state)
         struct qk_scoring_case list[N_CASES];
         memcpy(list, cases, sizeof list);
         score(&l, N_CASES, list, MAX_NEW, &together);
+        assert_true(isfinite(together.results[0].tokens[0].logprob));
         for (size_t i = 0; i < N_CASES; i++) {
             score(&l, 1, &list[i], MAX_NEW, &alone);
             assert_memory_equal(&together.results[i], &alone.results[0], sizeof alone.results[0]);

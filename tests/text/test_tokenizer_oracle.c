@@ -199,7 +199,7 @@ static void test_bundled_prompts(void **state)
         qk_free(ids);
         n_cases++;
     }
-    assert_int_equal(n_cases, 48);
+    assert_int_equal(n_cases, 24);
     qk_json_free(cases);
     qk_tokenizer_free(tokenizer);
 }
