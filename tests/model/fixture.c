@@ -233,6 +233,9 @@ void fixture_write_described(struct fixture *f, const char *model, uint64_t seed
     assert_non_null(config);
     float *values = fill_normal(f, seed);
     fixture_write(f, config, 1);
+    for (size_t i = 0; i < f->n_tensors; i++) {
+        f->tensors[i].data = NULL;
+    }
     free(values);
     free(config);
 }
