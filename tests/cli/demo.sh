@@ -17,8 +17,8 @@ cd "$work/first"
 for file in run.h5 verdict.txt plan.json commands.sh provenance.txt restored/model.safetensors; do
     [ -s "demo/$file" ] || { echo "no $file"; exit 1; }
 done
-for figure in drift-heatmap-sft distance-histogram retrieval-heads routing-loss drift-vs-loss recommendation \
-    niah-heatmap recall-by-length recall-tradeoff; do
+for figure in drift-heatmap-sft distance-histogram retrieval-heads routing-loss-sft \
+    routing-loss-restored drift-vs-loss-sft recommendation niah-heatmap recall-by-length recall-tradeoff; do
     for kind in pdf png; do
         [ -s "demo/figures/$figure.$kind" ] || { echo "no figure $figure.$kind"; exit 1; }
     done
