@@ -47,7 +47,7 @@ void qk_seal_line(const void *bytes, size_t n, char ret[QK_SEAL_BYTES + 1])
     snprintf(ret, QK_SEAL_BYTES + 1, "%s%s\n", seal_head, digest);
 }
 
-static enum qk_code check_open_file(int fd, const char *path, uint64_t size, struct qk_err *err)
+static enum qk_code check_open_file(int fd, const char *path, uint64_t size, bool *ret_sealed, struct qk_err *err)
 {
     char head[sizeof(signature)], line[QK_SEAL_BYTES + 1] = {0}, digest[DIGEST + 1];
     if (size < sizeof(head)) {
@@ -57,6 +57,7 @@ static enum qk_code check_open_file(int fd, const char *path, uint64_t size, str
     if (memcmp(head, signature, sizeof(head)) != 0) {
         return qk_fail(err, QK_EFORMAT, "%s: not an HDF5 file", path);
     }
+    *ret_sealed = false;
     if (size < QK_SEAL_BYTES) {
         return QK_OK;
     }
@@ -68,18 +69,21 @@ static enum qk_code check_open_file(int fd, const char *path, uint64_t size, str
     if (memcmp(line + HEAD, digest, DIGEST) != 0) {
         return qk_fail(err, QK_EFORMAT, "%s: damaged: its bytes do not fit the checksum at its end", path);
     }
+    *ret_sealed = true;
     return QK_OK;
 }
 
-enum qk_code qk_seal_check(const char *path, uint64_t *ret_size, struct qk_err *err)
+enum qk_code qk_seal_check(const char *path, uint64_t *ret_size, bool *ret_sealed, struct qk_err *err)
 {
+    bool sealed = false;
     int fd;
     uint64_t size;
     QK_TRY(qk_file_open(path, &fd, &size, err));
-    enum qk_code code = check_open_file(fd, path, size, err);
+    enum qk_code code = check_open_file(fd, path, size, &sealed, err);
     qk_file_close(fd);
     if (code == QK_OK) {
         *ret_size = size;
+        *ret_sealed = sealed;
     }
     return code;
 }

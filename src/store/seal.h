@@ -6,6 +6,7 @@
 #ifndef QK_STORE_SEAL_H
 #define QK_STORE_SEAL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,7 +17,7 @@ enum { QK_SEAL_BYTES = 84 };
 /* The line for n bytes, with a terminating NUL. */
 void qk_seal_line(const void *bytes, size_t n, char ret[QK_SEAL_BYTES + 1]);
 /* QK_EFORMAT when the file at path has a seal that does not fit its bytes, or is no HDF5 file at all. *ret_size: bytes
- * of the whole file. */
-enum qk_code qk_seal_check(const char *path, uint64_t *ret_size, struct qk_err *err) QK_CHECKED;
+ * of the whole file; *ret_sealed: whether it has a seal. */
+enum qk_code qk_seal_check(const char *path, uint64_t *ret_size, bool *ret_sealed, struct qk_err *err) QK_CHECKED;
 
 #endif
