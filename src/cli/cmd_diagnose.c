@@ -15,6 +15,7 @@
 #include "diagnose_verdict.h"
 #include "model/forward_spec.h"
 #include "run/drift.h"
+#include "run/eval.h"
 #include "run/niah.h"
 #include "text/haystack.h"
 #include "text/tokenizer.h"
@@ -138,6 +139,7 @@ static enum qk_code check_measurable(const struct qk_diagnose *d, const struct q
     const char *const *words;
     struct qk_niah_grid grid = {0};
     struct qk_tokenizer *tokenizer;
+    struct qk_eval_set problems;
     char sha[65];
     if (qk_cli_value(d->cli, "data-test") != NULL && qk_cli_value(d->cli, "data") == NULL) {
         return qk_fail(err, QK_EUSAGE, "--data-test: goes with --data, the problems to choose by");
@@ -153,7 +155,8 @@ static enum qk_code check_measurable(const struct qk_diagnose *d, const struct q
     qk_tokenizer_free(tokenizer);
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         const char *file = qk_cli_value(d->cli, files[i]);
-        QK_TRY(file == NULL ? QK_OK : qk_diagnose_hash(file, sha, err));
+        QK_TRY(file == NULL ? QK_OK
+                            : qk_eval_set_read(file, inputs->ckpts[0]->dir, 0, qk_cli_arena(d->cli), &problems, err));
     }
     return hash_documents(d, sha, err);
 }
@@ -338,7 +341,9 @@ static enum qk_code diagnose(struct qk_diagnose *d, struct qk_err *err)
     if (code == QK_OK) {
         code = carry_out(d, err);
         if (code != QK_OK) {
-            qk_err_hint(err, "finished steps are in %s; the same command with --resume goes on", d->dir);
+            const char *failed = err->text[0] == 0 ? qk_arena_printf(qk_cli_arena(d->cli), "%s; ", err->hint) : "";
+            qk_err_hint(err, "%sfinished steps are in %s; the same command with --resume goes on",
+                        failed == NULL ? "" : failed, d->dir);
         }
     }
     qk_str_release(&d->commands);

@@ -49,8 +49,9 @@ enum qk_code qk_diagnose_run_words(struct qk_diagnose *d, const char *name, cons
     child.word[child.n] = NULL;
     QK_TRY(qk_child_attend(child.word, text, &status, err));
     if (status != 0 && status != 1) {
-        return qk_fail(err, code_of_status(status),
-                       "step '%s' failed with exit status %d; its own message stands above", name, status);
+        enum qk_code code = qk_fail(err, code_of_status(status), "%s", ""); /* the step said it */
+        qk_err_hint(err, "step '%s' of the diagnosis failed", name);
+        return code;
     }
     return QK_OK;
 }

@@ -50,7 +50,9 @@ static void restart_with_better_core(char *const *argv)
 static int report(enum qk_code code, const struct qk_err *err)
 {
     if (code != QK_OK) {
-        fprintf(stderr, "qkscope: error: %s\n", err->text);
+        if (err->text[0] != 0) { /* else a child process has said it */
+            fprintf(stderr, "qkscope: error: %s\n", err->text);
+        }
         if (err->hint[0] != 0) {
             fprintf(stderr, "qkscope: hint: %s\n", err->hint);
         }

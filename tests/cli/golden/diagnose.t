@@ -133,15 +133,15 @@ $ rm -rf none; head -n 1 problems.jsonl >one.jsonl; qkscope diagnose base sft -o
 # a step's failure is the program's: its message, its exit status, and how to go on
 $ rm -rf none; qkscope diagnose base sft -o none --size xs --lengths 50 -q
 ? 2
-! ...
-! qkscope: error: step 'recommend' failed with exit status 2; its own message stands above
-! qkscope: hint: finished steps are in none; the same command with --resume goes on
+! qkscope: error: task s1 at 50 tokens: 50 tokens have no room for hay (the rest of task s1 takes <*>)
+! qkscope: hint: step 'recommend' of the diagnosis failed; finished steps are in none; the same command with --resume goes on
 
 # what later steps would stop at is told before anything is written
-$ rm -rf none; qkscope diagnose base sft -o none --tasks s9; qkscope diagnose base sft -o none --data nothere.jsonl; qkscope diagnose base sft -o none --template nothere.json; ls none
+$ rm -rf none; qkscope diagnose base sft -o none --tasks s9; qkscope diagnose base sft -o none --data nothere.jsonl; (head -n 3 problems.jsonl; echo '{"prompt": "1 + 1 ="}') >wrong.jsonl; qkscope diagnose base sft -o none --data wrong.jsonl; qkscope diagnose base sft -o none --template nothere.json; ls none
 ? 2
 ! qkscope: error: --tasks: no task is called 's9' (expected s1, s2 or s3)
 ! qkscope: error: nothere.jsonl: cannot open: No such file or directory
+! qkscope: error: wrong.jsonl: line 4: answer: is missing (expected {"prompt": text, "answer": text})
 ! qkscope: error: nothere.json: cannot open: No such file or directory
 ! ls: <*>
 $ cp -r sft bare && rm bare/tokenizer.json && cp -r bare bare2; qkscope diagnose bare bare2 -o none; ls none
