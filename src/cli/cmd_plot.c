@@ -2,6 +2,7 @@
 #include "cli/command.h"
 
 #include "base/progress.h"
+#include "base/str.h"
 #include "plot/plot.h"
 #include "store/store.h"
 
@@ -27,6 +28,17 @@ static void print_path(void *ctx, const char *path)
     qk_cli_print(ctx, "%s\n", path);
 }
 
+/* Without a name, or with 'all' among them: every figure. */
+static bool wants_all(const char *const *figures, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (qk_streq(figures[i], "all")) {
+            return true;
+        }
+    }
+    return n == 0;
+}
+
 static enum qk_code draw(struct qk_cli *cli, const struct qk_table *table, struct qk_err *err)
 {
     const char *const *figures = NULL;
@@ -41,6 +53,9 @@ static enum qk_code draw(struct qk_cli *cli, const struct qk_table *table, struc
         .on_file = print_path,
         .on_file_ctx = cli,
     };
+    if (wants_all(figures, options.n_figures)) {
+        options.n_figures = 0;
+    }
     options.figures = options.n_figures > 0 ? figures : NULL;
     options.formats = options.n_formats > 0 ? formats : NULL;
     size_t n = 0;
@@ -74,7 +89,7 @@ static const char *const formats[] = {"pdf", "svg", "png", "tex", NULL};
 static const char *const widths[] = {"single", "double", NULL};
 
 static const struct qk_option options[] = {
-    {"figure", 0, QK_OPT_LIST, "NAME", NULL, NULL, "Only these figures; default: all that the file has data for."},
+    {"figure", 0, QK_OPT_LIST, "NAME", NULL, NULL, "Only these figures; all, and the default: those that the file has data for."},
     {"format", 0, QK_OPT_LIST, "FORMAT", "pdf,png", formats, "Picture formats."},
     {"width", 0, QK_OPT_CHOICE, "WIDTH", "single", widths,
      "Width in print: one column (8.5 cm) or two columns (17.5 cm) of a journal. Text is 8 pt in both."},

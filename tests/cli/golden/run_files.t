@@ -57,6 +57,9 @@ $ qkscope plot run.h5
 $ qkscope plot run.h5 -o figures --script-only --figure drift-heatmap
 > figures/drift-heatmap.gp
 
+$ qkscope plot run.h5 -o default --script-only >default.txt; qkscope plot run.h5 -o default --script-only --force --figure drift-heatmap,all | cmp - default.txt && wc -l <default.txt
+> <*>
+
 $ qkscope plot run.h5 -o figures --figure drift-heatmop
 ? 2
 ! qkscope: error: <*>drift-heatmop<*>
