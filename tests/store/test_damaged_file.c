@@ -109,6 +109,13 @@ static void test_flips(void **state)
     assert_true(is_accepted(f, f->bytes, f->n));
 }
 
+/* HDF5 1.10 forgets memory when it meets damage; what is ours is still looked for. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:libhdf5";
+}
+
 /* HDF5 alone stands between these bytes and the table: anything may come of them, but not a crash. */
 static void test_flips_without_seal(void **state)
 {
