@@ -16,10 +16,11 @@ const char qk_tool_summary[] = "diagnose what fine-tuning did to the attention r
 
 const char qk_tool_description[] =
     "qkscope reads two checkpoints of a language model, before and after fine-tuning, and says which attention heads "
-    "moved, how, and where: per head, from the weights alone, with small drifts measured accurately and a stated noise "
-    "floor. It knows where Q and K are in plain transformers and in hybrids with linear attention or state-space "
-    "layers, "
-    "fused and gated projections included.\n\n"
+    "moved and what they no longer see: from the weights, with small drifts measured accurately beside a rounding "
+    "floor, and by running both models on the CPU. It finds, by running patched models, which query and key "
+    "projections to put back, writes the repaired checkpoint and proves what it wrote. It knows where Q and K are in "
+    "plain transformers and in hybrids with linear attention or state-space layers, fused and gated projections "
+    "included.\n\n"
     "A checkpoint is a directory with config.json and model.safetensors or model.safetensors.index.json and its "
     "shards, "
     "or one .safetensors file with a config.json beside it. NAME=PATH gives it a name in results. Checkpoints are "

@@ -1,5 +1,5 @@
 /* Linear attention in chunks, with the recurrent state that decoding carries on, and the token-to-token mixing that it
- * implies (models.md section 3, metrics.md section 4).
+ * implies.
  *
  * Arrays are float32, (T, H, ·) row-major with the head index inside a row: q[(t · n_heads + h) · d_k]. State and chunk
  * algebra in float32 with float64 where sums are long. Threads over heads; results do not depend on their number. */

@@ -28,7 +28,7 @@ enum qk_layer_kind {
 const char *qk_layer_kind_name(enum qk_layer_kind kind); /* "full" "sliding" "linear" "ssm" "none" */
 bool qk_layer_kind_by_name(const char *name, enum qk_layer_kind *ret);
 
-/* Parts of a layer for the module contrast (metrics.md section 3) and for restore. The name table is qk_role_name. */
+/* Parts of a layer for the module contrast (module_rel_drift) and for restore. The name table is qk_role_name. */
 enum qk_role {
     QK_ROLE_Q,
     QK_ROLE_K,
@@ -120,7 +120,7 @@ struct qk_layer {
     size_t n_in;   /* D: columns of W_Q and W_K (after composition) */
     size_t window; /* keys including self; 0 = all */
     struct qk_position position;
-    struct qk_norm_weight input_norm; /* g of metrics.md section 2; tensor NULL = no norm in front of Q/K */
+    struct qk_norm_weight input_norm; /* g of qk_eff_rel_drift; tensor NULL = no norm in front of Q/K */
     enum qk_qk_norm_kind qk_norm_kind;
     struct qk_norm_weight q_norm, k_norm;
     size_t n_q_parts, n_k_parts;  /* parts per head */

@@ -1,4 +1,4 @@
-/* A restore plan: which Q/K parts of which layers are put back, aligned or blended (docs/metrics.md section 6), and
+/* A restore plan: which Q/K parts of which layers are put back, aligned or blended (docs/repair.md), and
  * plan.json, its file form:
  *
  *   {"format": "qkscope-plan", "version": 1, "base": {"name", "header_sha256", "sample_sha256"}, "tuned": {…},
