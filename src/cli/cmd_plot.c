@@ -89,7 +89,8 @@ static const char *const formats[] = {"pdf", "svg", "png", "tex", NULL};
 static const char *const widths[] = {"single", "double", NULL};
 
 static const struct qk_option options[] = {
-    {"figure", 0, QK_OPT_LIST, "NAME", NULL, NULL, "Only these figures; all, and the default: those that the file has data for."},
+    {"figure", 0, QK_OPT_LIST, "NAME", NULL, NULL,
+     "Only these figures; all, and the default: those that the file has data for."},
     {"format", 0, QK_OPT_LIST, "FORMAT", "pdf,png", formats, "Picture formats."},
     {"width", 0, QK_OPT_CHOICE, "WIDTH", "single", widths,
      "Width in print: one column (8.5 cm) or two columns (17.5 cm) of a journal. Text is 8 pt in both."},
