@@ -261,14 +261,14 @@ static enum qk_state emd_hi(const struct qk_drift_unit *unit, double *dst)
          .hi = hi_,                                                                                                    \
          .dims = {"layer", "head"},                                                                                    \
          .definition = "lower end of the interval of " #stem BOUND,                                                    \
-         .meaning = "What the loss is at least, as far as the choice of probes goes.",                                 \
+         .meaning = "The lowest that other probes of the same kind would likely give.",                                \
          .source = "Efron 1979",                                                                                       \
          .scope = QK_SCOPE_LOSS,                                                                                       \
          .value = stem##_lo},                                                                                          \
     {                                                                                                                  \
         .name = #stem "_hi", .group = "routing", .title = title_ ", upper bound", .units = units_, .lo = lo_,          \
         .hi = hi_, .dims = {"layer", "head"}, .definition = "upper end of the interval of " #stem BOUND,               \
-        .meaning = "What the loss is at most, as far as the choice of probes goes.", .source = "Efron 1979",           \
+        .meaning = "The highest that other probes of the same kind would likely give.", .source = "Efron 1979",        \
         .scope = QK_SCOPE_LOSS, .value = stem##_hi                                                                     \
     }
 

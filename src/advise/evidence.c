@@ -90,9 +90,17 @@ static bool is_compared(const struct qk_table *table, const char *name)
     return false;
 }
 
+static const char *attr_of(const struct qk_node *node, const char *name)
+{
+    const char *value = node != NULL ? qk_node_attr_get_str(node, name) : NULL;
+    return value != NULL ? value : "";
+}
+
+/* Wanted or, without, the one that the run's plan is for: a run of diagnose also holds the restored one, behind it. */
 static enum qk_code choose(const struct qk_table *table, const char *wanted, const char **ret, struct qk_err *err)
 {
     const char *last = NULL;
+    const char *planned = wanted == NULL ? attr_of(qk_table_find(table, "/recommend"), "checkpoint") : NULL;
     struct qk_str names = {0};
     for (size_t i = 0; i < table->n_nodes; i++) {
         const char *name = entry_name(table->nodes[i], "checkpoints");
@@ -101,7 +109,7 @@ static enum qk_code choose(const struct qk_table *table, const char *wanted, con
         }
         qk_str_addf(&names, "%s%s", last == NULL ? "" : ", ", name);
         last = name;
-        if (wanted != NULL && strcmp(wanted, name) == 0) {
+        if ((wanted != NULL && strcmp(wanted, name) == 0) || (planned != NULL && strcmp(planned, name) == 0)) {
             break;
         }
     }
@@ -126,12 +134,6 @@ static const struct qk_node *find(const struct qk_table *table, struct qk_arena 
                                     : qk_arena_printf(arena, "/%s/%s", group, name);
     *failed = *failed || path == NULL;
     return path != NULL ? qk_table_find(table, path) : NULL;
-}
-
-static const char *attr_of(const struct qk_node *node, const char *name)
-{
-    const char *value = node != NULL ? qk_node_attr_get_str(node, name) : NULL;
-    return value != NULL ? value : "";
 }
 
 static const char *base_of(const struct qk_table *table, const char *tuned, struct qk_arena *arena, bool *failed)

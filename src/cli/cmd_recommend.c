@@ -212,7 +212,9 @@ static const struct qk_option options[] = {
     {.name = "checkpoint",
      .kind = QK_OPT_STRING,
      .arg = "NAME",
-     .help = "The tuned checkpoint, where the run has several. Default: the last one."},
+     .help =
+         "The tuned checkpoint, where the run has several. Default: the one that the run's plan is for, else the last "
+         "one."},
     {.name = "units",
      .kind = QK_OPT_CHOICE,
      .arg = "WHICH",

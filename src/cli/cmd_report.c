@@ -79,15 +79,6 @@ static enum qk_code finding_text(const struct qk_finding *f, struct qk_arena *ar
     return QK_OK;
 }
 
-/* The tuned checkpoint that the page is about: the one asked for, else that of the run's recommendation (a run of
- * diagnose also holds the restored one), else NULL for the last one. */
-static const char *checkpoint_of(const struct qk_cli *cli, const struct qk_table *table)
-{
-    const char *asked = qk_cli_value(cli, "checkpoint");
-    const struct qk_node *recommend = qk_table_find(table, "/recommend");
-    return asked != NULL || recommend == NULL ? asked : qk_node_attr_get_str(recommend, "checkpoint");
-}
-
 /* What the run shows about the tuned checkpoint; nothing when it compares none with a base. */
 static enum qk_code find(struct qk_cli *cli, const struct qk_table *table, struct qk_report_options *o,
                          struct qk_err *err)
@@ -97,7 +88,7 @@ static enum qk_code find(struct qk_cli *cli, const struct qk_table *table, struc
     struct qk_evidence evidence;
     struct qk_err why = {0};
     size_t n = 0;
-    enum qk_code code = qk_evidence_open(table, checkpoint_of(cli, table), arena, &evidence, &why);
+    enum qk_code code = qk_evidence_open(table, qk_cli_value(cli, "checkpoint"), arena, &evidence, &why);
     if (code != QK_OK) {
         bool asked = qk_cli_value(cli, "checkpoint") != NULL;
         if (asked || code == QK_ENOMEM) {

@@ -66,8 +66,8 @@ $owned
 EOF
 
 speaks='(^|[^_[:alnum:]>.])(printf|vprintf|puts|putchar|perror|exit|_exit|_Exit|quick_exit|abort)[[:space:]]*\(|f(printf|puts|putc|write)[[:space:]]*\([^;]*std(out|err)'
-# a second Ctrl-C leaves at once: the one place below the command line that may
+# a second Ctrl-C leaves at once, and so does the copy that rehearses: the two places below the command line that may
 found=$( (sources src; sources analyses) | grep -v '^src/cli/' | xargs grep -nE "$speaks" |
-    grep -vE '^src/base/interrupt\.c:[0-9]+:[[:space:]]*_exit\(|^[^:]*:[0-9]+:[[:space:]]*(/\*|\*)')
+    grep -vE '^src/base/(interrupt|rehearsal)\.c:[0-9]+:[[:space:]]*_exit\(|^[^:]*:[0-9]+:[[:space:]]*(/\*|\*)')
 complain "$found" "only src/cli prints or exits"
 exit "$bad"

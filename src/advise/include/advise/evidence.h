@@ -85,9 +85,9 @@ struct qk_evidence {
     double longest_probe; /* tokens; NaN without probes */
 };
 
-/* checkpoint: the tuned checkpoint's name; NULL = the last one that the run compares with a base. QK_EUSAGE for a name
- * that the run does not have (the hint lists those it has) and for a run without any; QK_EFORMAT for a file without
- * /model or without the hashes of the pair. */
+/* checkpoint: the tuned checkpoint's name; NULL = the one that the run's plan (/recommend) is for, else the last one
+ * that it compares with a base. QK_EUSAGE for a name that the run does not have (the hint lists those it has) and for a
+ * run without any; QK_EFORMAT for a file without /model or without the hashes of the pair. */
 enum qk_code qk_evidence_open(const struct qk_table *table, const char *checkpoint, struct qk_arena *arena,
                               struct qk_evidence *ret, struct qk_err *err) QK_CHECKED;
 
